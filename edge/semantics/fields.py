@@ -1,0 +1,121 @@
+"""Field sections: ordered lines of (name, value), RFC 9110 §5.
+
+Names are lower-case bytes, values are bytes without surrounding white space.  A section is never a dict: order and
+repetition carry meaning, and Set-Cookie lines must not be combined (RFC 9110 §5.3).
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Self, final
+
+from edge.errors import ParseError
+
+Line = tuple[bytes, bytes]
+
+#: RFC 9110 §5.6.2 token.
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+#: RFC 9110 §5.6.4 quoted-string.
+QUOTED_STRING = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
+_is_token = re.compile(TOKEN).fullmatch
+_is_value = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t \x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?").fullmatch
+# RFC 9110 §5.6.1: members are separated by commas outside quoted strings; an unbalanced quote is taken as it is.
+_member = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,"]|")+', re.DOTALL)
+
+
+@final
+class FieldSection:
+    """An immutable, ordered sequence of field lines."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self, lines: Iterable[Line] = ()) -> None:
+        self.lines: tuple[Line, ...] = tuple(lines)
+
+    @classmethod
+    def checked(cls, lines: Iterable[Line]) -> Self:
+        """Return a section of `lines` with lower-case names; ParseError if a name or value is not RFC 9110 §5.5's."""
+        section = cls((name.lower(), value) for name, value in lines)
+        for name, value in section.lines:
+            if not _is_token(name) or not _is_value(value):
+                raise ParseError("malformed field line")
+        return section
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter(self.lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __contains__(self, name: bytes) -> bool:
+        return any(line[0] == name for line in self.lines)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FieldSection) and self.lines == other.lines
+
+    def __hash__(self) -> int:
+        return hash(self.lines)
+
+    def __repr__(self) -> str:
+        return f"FieldSection({list(self.lines)!r})"
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the value of the first line called `name`, or None."""
+        for line in self.lines:
+            if line[0] == name:
+                return line[1]
+        return None
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the value of every line called `name`, in order."""
+        return [value for line_name, value in self.lines if line_name == name]
+
+    def combined(self, name: bytes) -> bytes | None:
+        """Return the lines called `name` as one value joined by a comma (RFC 9110 §5.3), or None if there is none."""
+        values = self.values(name)
+        return b", ".join(values) if values else None
+
+    def members(self, name: bytes) -> list[bytes]:
+        """Return the members of the list-based field `name` over all its lines, empty members left out."""
+        return [member for value in self.values(name) for member in list_members(value)]
+
+    def without(self, *names: bytes) -> "FieldSection":
+        """Return the section without the lines called one of `names`."""
+        return FieldSection(line for line in self.lines if line[0] not in names)
+
+    def filtered(self, keep: Callable[[bytes], bool]) -> "FieldSection":
+        """Return the section with the lines whose name `keep` accepts."""
+        return FieldSection(line for line in self.lines if keep(line[0]))
+
+    def with_lines(self, *lines: Line) -> "FieldSection":
+        """Return the section with `lines` added at its end."""
+        return FieldSection(self.lines + lines)
+
+    def replacing(self, name: bytes, value: bytes) -> "FieldSection":
+        """Return the section with every line called `name` replaced by one line at its end."""
+        return self.without(name).with_lines((name, value))
+
+
+def list_members(value: bytes) -> list[bytes]:
+    """Return the non-empty members of a comma-separated list (RFC 9110 §5.6.1), commas in quoted strings kept."""
+    if b'"' not in value:
+        members = [member.strip(b" \t") for member in value.split(b",")]
+    else:
+        members = [member.strip(b" \t") for member in _member.findall(value)]
+    return [member for member in members if member]
+
+
+def is_token(value: bytes) -> bool:
+    """Return whether `value` is an RFC 9110 §5.6.2 token."""
+    return _is_token(value) is not None
+
+
+def is_field_value(value: bytes) -> bool:
+    """Return whether `value` is an RFC 9110 §5.5 field value without surrounding white space."""
+    return _is_value(value) is not None
+
+
+def unquote(value: bytes) -> bytes:
+    """Return the content of a quoted-string, or `value` itself when it is not one."""
+    if len(value) >= 2 and value[:1] == b'"' and value[-1:] == b'"':
+        return re.sub(rb"\\(.)", rb"\1", value[1:-1], flags=re.DOTALL)
+    return value
