@@ -18,8 +18,11 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 QUOTED_STRING = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
 _is_token = re.compile(TOKEN).fullmatch
 _is_value = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t \x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?").fullmatch
-# RFC 9110 §5.6.1: members are separated by commas outside quoted strings; an unbalanced quote is taken as it is.
-_member = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,"]|")+', re.DOTALL)
+_is_quoted_string = re.compile(QUOTED_STRING).fullmatch
+_quoted_pair = re.compile(rb"\\(.)", re.DOTALL)
+# What decides where a list is split.  A quote that never closes takes the rest in one match: were it tried again for
+# each quote after it, the time would grow with the square of the length.
+_boundary = re.compile(rb'"(?:[^"\\]|\\.)*+"|,|(?P<rest>".*)', re.DOTALL)
 
 
 @final
@@ -96,12 +99,12 @@ class FieldSection:
 
 
 def list_members(value: bytes) -> list[bytes]:
-    """Return the non-empty members of a comma-separated list (RFC 9110 §5.6.1), commas in quoted strings kept."""
-    if b'"' not in value:
-        members = [member.strip(b" \t") for member in value.split(b",")]
-    else:
-        members = [member.strip(b" \t") for member in _member.findall(value)]
-    return [member for member in members if member]
+    """Return the non-empty members of a comma-separated list (RFC 9110 §5.6.1), commas in quoted strings kept.
+
+    A quote that never closes protects no comma.
+    """
+    members = value.split(b",") if b'"' not in value else _split_outside_quotes(value)
+    return [member for member in (member.strip(b" \t") for member in members) if member]
 
 
 def is_token(value: bytes) -> bool:
@@ -116,6 +119,16 @@ def is_field_value(value: bytes) -> bool:
 
 def unquote(value: bytes) -> bytes:
     """Return the content of a quoted-string, or `value` itself when it is not one."""
-    if len(value) >= 2 and value[:1] == b'"' and value[-1:] == b'"':
-        return re.sub(rb"\\(.)", rb"\1", value[1:-1], flags=re.DOTALL)
-    return value
+    return _quoted_pair.sub(rb"\1", value[1:-1]) if _is_quoted_string(value) else value
+
+
+def _split_outside_quotes(value: bytes) -> list[bytes]:
+    members, start = [], 0
+    for match in _boundary.finditer(value):
+        if match[0] == b",":
+            members.append(value[start : match.start()])
+            start = match.end()
+        elif match["rest"] is not None:
+            first, *others = match["rest"].split(b",")
+            return [*members, value[start : match.start()] + first, *others]
+    return [*members, value[start:]]

@@ -12,13 +12,15 @@ from edge.errors import ParseError
 DEFAULT_PORTS = {b"http": b"80", b"https": b"443"}
 
 # RFC 3986 §3.3 path characters and §3.4 query characters; percent triples are left as they are, and a lone "%" is
-# passed through because origins and browsers use it.  "|", "[", "]" and "^" are not in the grammar but are sent by
-# browsers inside queries.
+# passed through because origins and browsers use it.  "|", "[" and "]" are not in the grammar but are sent by browsers
+# inside queries.
 _PATH = rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*"
 _QUERY = rb"[A-Za-z0-9\-._~!$&'()*+,;=:@%/?|\[\]]*"
 _origin_form = re.compile(rb"(%s)(?:\?(%s))?" % (_PATH, _QUERY)).fullmatch
 _absolute_form = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)(%s)?(?:\?(%s))?" % (_PATH, _QUERY)).fullmatch
-_reg_name = rb"[A-Za-z0-9\-._~!$&'()*+,;=%]+"
+# RFC 3986 §3.2.2 reg-name, with labels that are not empty; one dot may end it (RFC 1034 §3.1).
+_label = rb"[A-Za-z0-9\-_~!$&'()*+,;=%]+"
+_reg_name = rb"%s(?:\.%s)*\.?" % (_label, _label)
 _ipv6 = rb"\[[0-9A-Fa-f:.]{2,45}\]"
 _authority = re.compile(rb"(%s|%s)(?::([0-9]{0,5}))?" % (_reg_name, _ipv6)).fullmatch
 
@@ -76,8 +78,8 @@ def parse_authority(raw: bytes, scheme: bytes) -> bytes:
     match = _authority(raw)
     if match is None or (match[2] and int(match[2]) > 65535):
         raise ParseError("malformed authority")
-    host, port = match[1].lower(), match[2]
-    return host if not port or port == DEFAULT_PORTS.get(scheme) else b"%s:%d" % (host, int(port))
+    host, port = match[1].lower(), int(match[2]) if match[2] else None
+    return host if port is None or b"%d" % port == DEFAULT_PORTS.get(scheme) else b"%s:%d" % (host, port)
 
 
 def split_authority(authority: bytes) -> tuple[bytes, int | None]:

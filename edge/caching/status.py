@@ -1,0 +1,32 @@
+"""The Cache-Status field (RFC 9211)."""
+
+from dataclasses import dataclass
+
+from edge.caching.reuse import Fwd
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatus:
+    """What this cache did with one request; `fwd` is None for a hit (RFC 9211 §2)."""
+
+    fwd: Fwd | None
+    fwd_status: int | None = None
+    ttl: int | None = None
+    stored: bool = False
+    collapsed: bool = False
+    detail: str = ""
+
+    def encoded(self, node: bytes) -> bytes:
+        """Return the list member for the cache called `node`."""
+        parts = [node, b"hit" if self.fwd is None else b"fwd=" + self.fwd.encode("ascii")]
+        if self.fwd_status is not None:
+            parts.append(b"fwd-status=%d" % self.fwd_status)
+        if self.ttl is not None:
+            parts.append(b"ttl=%d" % self.ttl)
+        if self.stored:
+            parts.append(b"stored")
+        if self.collapsed:
+            parts.append(b"collapsed")
+        if self.detail:
+            parts.append(b"detail=" + self.detail.encode("ascii"))
+        return b"; ".join(parts)

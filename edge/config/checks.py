@@ -1,0 +1,114 @@
+"""What no setting can tell alone: settings that contradict each other, or name what is not there."""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from edge.config.address import Address, OriginUrl
+from edge.config.errors import Problem
+from edge.config.given import Givens
+from edge.config.kinds import Value
+from edge.config.lines import Keys
+from edge.config.schema import written
+
+Values = Mapping[Keys, Value]
+
+
+def contradictions(values: Values, givens: Givens) -> Iterator[Problem]:
+    """Yield a problem for each contradiction in `values`, which lack the settings that have a problem already."""
+    for check in (_something_missing, _addresses, _own_origins, _sites, _keys, _limits, _origins, _files):
+        for keys, sentence, suggestion in check(values, givens):
+            yield Problem(written(keys), sentence, givens.where(keys), suggestion)
+
+
+Findings = Iterator[tuple[Keys, str, str]]
+
+
+def _something_missing(_values: Values, givens: Givens) -> Findings:
+    if not givens.members("listen"):
+        yield ("listen",), "there is no listener: add [[listen]] with an address, or give --listen", ""
+    if not givens.members("origins"):
+        yield ("origins",), "there is no origin: add [origins.app] with urls, or give --origin", ""
+    elif not givens.members("site"):
+        yield ("site",), 'there is no site: add [[site]] with hosts = ["*"] and an origin', ""
+
+
+def _addresses(values: Values, _givens: Givens) -> Findings:
+    taken: dict[Keys, Address] = {}
+    for keys, value in values.items():
+        if not isinstance(value, Address):
+            continue
+        for other, address in taken.items():
+            if value.overlaps(address):
+                yield keys, f"{value} is already taken by {written(other)} = {address}", ""
+                break
+        taken[keys] = value
+    admin = taken.get(("admin", "address"))
+    if admin is not None and not admin.is_loopback:
+        yield ("admin", "address"), f"{admin} can be reached from other machines; this version serves loopback only", ""
+
+
+def _own_origins(values: Values, _givens: Givens) -> Findings:
+    own = {keys: value for keys, value in values.items() if isinstance(value, Address)}
+    for keys, urls in values.items():
+        for url in urls if isinstance(urls, tuple) else ():
+            if not isinstance(url, OriginUrl):
+                continue
+            for other, address in own.items():
+                if address.is_reached_by(url):
+                    yield keys, f"{url} is this node itself: {written(other)} = {address}", ""
+
+
+def _sites(values: Values, givens: Givens) -> Findings:
+    origins = [str(keys[1]) for keys in givens.members("origins")]
+    taken: dict[str, Keys] = {}
+    for site in givens.members("site"):
+        origin = values.get((*site, "origin"))
+        if isinstance(origin, str) and origin not in origins:
+            near = difflib.get_close_matches(origin, origins, n=1)
+            yield (*site, "origin"), f"there is no [origins.{origin}]", f'"{near[0]}"' if near else ""
+        hosts = values.get((*site, "hosts"))
+        for host in hosts if isinstance(hosts, tuple) else ():
+            other = taken.setdefault(str(host), site)
+            if other != site:
+                yield (*site, "hosts"), f'"{host}" belongs to {written(other)} already ({givens.where(other)})', ""
+        if isinstance(hosts, tuple) and len(set(hosts)) < len(hosts):
+            yield (*site, "hosts"), "names a host twice", ""
+
+
+def _keys(values: Values, givens: Givens) -> Findings:
+    for site in givens.members("site"):
+        keep, drop = values.get((*site, "key", "keep")), values.get((*site, "key", "drop"))
+        if keep and drop:
+            yield (*site, "key", "drop"), "cannot be given with keep: what is not kept is dropped", ""
+        if (keep or drop) and values.get((*site, "key", "query")) == "none":
+            yield (*site, "key", "query"), '"none" leaves nothing to keep or drop', ""
+
+
+def _limits(values: Values, _givens: Givens) -> Findings:
+    field, section = values.get(("limits", "field")), values.get(("limits", "field_section"))
+    if isinstance(field, int) and isinstance(section, int) and field > section:
+        yield ("limits", "field"), "is larger than limits.field_section", ""
+
+
+def _origins(values: Values, givens: Givens) -> Findings:
+    for origin in givens.members("origins"):
+        idle, most = values.get((*origin, "keepalive")), values.get((*origin, "max_connections"))
+        if isinstance(idle, int) and isinstance(most, int) and idle > most:
+            yield (*origin, "keepalive"), f"is larger than max_connections = {most}", ""
+        urls = values.get((*origin, "urls"))
+        if (
+            isinstance(urls, tuple)
+            and urls
+            and all(isinstance(url, OriginUrl) and url.scheme == "http" for url in urls)
+        ):
+            for name in ("ca_file", "server_name"):
+                if values.get((*origin, name)) is not None:
+                    yield (*origin, name), "has no effect on an http origin", ""
+
+
+def _files(values: Values, _givens: Givens) -> Findings:
+    for keys, value in values.items():
+        if isinstance(value, Path) and keys[-1] in {"ca_file", "token_file"} and not os.access(value, os.R_OK):
+            yield keys, f"{value} cannot be read", ""

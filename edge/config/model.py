@@ -1,0 +1,176 @@
+"""The configuration as the program uses it: typed, complete, immutable.
+
+Every attribute is a setting of `schema.py`, in the unit the reference names (seconds, octets); nothing has a default
+here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from edge.config.address import Address, OriginUrl
+from edge.config.kinds import Value
+from edge.config.lines import Keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Where clients are accepted."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """Where stored responses are kept, in octets."""
+
+    path: Path
+    max_size: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admin:
+    """The admin plane; no address means that there is none."""
+
+    address: Address | None
+    token_file: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """One origin and the way to it, in seconds."""
+
+    urls: tuple[OriginUrl, ...]
+    host: str | None
+    keepalive: int
+    max_connections: int
+    queue: int
+    queue_timeout: float
+    connect_timeout: float
+    first_byte_timeout: float
+    between_bytes_timeout: float
+    idle_timeout: float
+    verify: bool
+    ca_file: Path | None
+    server_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteKey:
+    """What makes two requests of a site the same for the cache."""
+
+    query: Literal["all", "none"]
+    keep: tuple[str, ...]
+    drop: tuple[str, ...]
+    sort: bool
+    host: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteTtl:
+    """Lifetimes where the origin does not state them, in seconds."""
+
+    default: float
+    stale_while_revalidate: float
+    stale_if_error: float
+    heuristic: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A set of hosts, and how their responses are cached."""
+
+    hosts: tuple[str, ...]
+    origin: str
+    profile: Literal["safe", "strict-rfc"]
+    max_request_content: int
+    collapse: bool
+    collapse_wait: float
+    cookies: Literal["pass", "strip"]
+    x_cache: bool
+    targets: tuple[str, ...]
+    key: SiteKey
+    ttl: SiteTtl
+
+    @property
+    def name(self) -> str:
+        """What the log and the metrics call the site: its first host, which no other site has."""
+        return self.hosts[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a client may do, in octets and seconds."""
+
+    request_line: int
+    field: int
+    field_section: int
+    fields: int
+    header_timeout: float
+    keepalive_timeout: float
+    body_timeout: float
+    send_timeout: float
+    requests_per_connection: int
+    connections: int
+    drain_timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """The access log; path "-" is standard output."""
+
+    format: Literal["json", "text", "combined", "off"]
+    path: str
+    query: Literal["keep", "redact", "drop"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything the operator decided."""
+
+    node: str
+    zone: str | None
+    loop: Literal["auto", "uvloop", "asyncio"]
+    workers: int
+    listeners: tuple[Listener, ...]
+    cache: Cache
+    admin: Admin
+    origins: Mapping[str, Origin]
+    sites: tuple[Site, ...]
+    limits: Limits
+    log: Log
+
+
+#: The attributes that hold a table in a table.
+NESTED: dict[str, type] = {"key": SiteKey, "ttl": SiteTtl}
+Table = TypeVar("Table")
+
+
+def build(values: Mapping[Keys, Value]) -> Config:
+    """Return the configuration of `values`, which hold every setting of every table there is."""
+    return Config(
+        **{name: values[name,] for name in ("node", "zone", "loop", "workers")},  # type: ignore[arg-type]
+        listeners=tuple(_made(Listener, values, ("listen", index)) for index in _members(values, "listen")),
+        cache=_made(Cache, values, ("cache",)),
+        admin=_made(Admin, values, ("admin",)),
+        origins={str(name): _made(Origin, values, ("origins", name)) for name in _members(values, "origins")},
+        sites=tuple(_made(Site, values, ("site", index)) for index in _members(values, "site")),
+        limits=_made(Limits, values, ("limits",)),
+        log=_made(Log, values, ("log",)),
+    )
+
+
+def _members(values: Mapping[Keys, Value], table: str) -> list[str | int]:
+    """Return the names or indexes of the tables in `table`, each once, in order."""
+    return list(dict.fromkeys(keys[1] for keys in values if keys[0] == table))
+
+
+def _made(table: type[Table], values: Mapping[Keys, Value], keys: Keys) -> Table:
+    arguments: dict[str, object] = {}
+    for attribute in fields(table):  # type: ignore[arg-type]  # every table is a dataclass
+        inner = (*keys, attribute.name)
+        nested = NESTED.get(attribute.name)
+        arguments[attribute.name] = values[inner] if nested is None else _made(nested, values, inner)
+    return table(**arguments)

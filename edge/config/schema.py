@@ -1,0 +1,216 @@
+"""Every setting there is: one record each, from which validation, defaults, reference and examples come."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from edge.config import kinds
+from edge.config.kinds import (
+    ADDRESS,
+    ADDRESS_OR_OFF,
+    AUTHORITY,
+    BOOLEAN,
+    DURATION,
+    HOSTS,
+    INTEGER,
+    PATH,
+    SIZE,
+    STRINGS,
+    TOKEN,
+    TOKENS,
+    URLS,
+    Kind,
+    Unlike,
+    Value,
+    one_of,
+)
+from edge.config.lines import Keys
+
+Bounds = tuple[str | int, str | int]
+
+REQUIRED: Final = object()
+UNSET: Final = None
+ON: Final = True
+OFF: Final = False
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        path: its place, `site[]` for each of a list of tables and `origins.NAME` for each table of a name.
+        kind: the type of its value.
+        default: as it would be written in the file; REQUIRED if it must be, UNSET if there is no value then.
+        sentence: what it decides.
+        bounds: lowest and highest value allowed, written like the default; for a list, its number of items.
+    """
+
+    path: str
+    kind: Kind
+    default: object
+    sentence: str
+    bounds: Bounds | None = None
+
+    @property
+    def allowed(self) -> str:
+        """The bounds in words, "" without any."""
+        if self.bounds is None:
+            return ""
+        low, high = self.bounds
+        return str(low) if low == high else f"{low} to {high}"
+
+    def check(self, value: Value) -> Value:
+        """Return `value`; Unlike if it is out of bounds."""
+        if self.bounds is None or value is None:
+            return value
+        low, high = (self._bound(bound) for bound in self.bounds)
+        measured = len(value) if isinstance(value, tuple) else value
+        if not isinstance(measured, int | float) or low <= measured <= high:
+            return value
+        raise Unlike(
+            f"has {measured} items, not {self.allowed}" if isinstance(value, tuple) else f"is not {self.allowed}"
+        )
+
+    def _bound(self, bound: str | int) -> float:
+        return bound if isinstance(bound, int) else float(str(self.kind.parse(bound)))
+
+
+def read(setting: Setting, raw: object, *, text: bool) -> Value:
+    """Return the value of `raw` under `setting`; ValueError, with a predicate as its text, if it cannot be used."""
+    value = setting.kind.read_text(raw) if text and isinstance(raw, str) else setting.kind.read(raw)
+    return setting.check(value)
+
+
+_SECONDS: Bounds = ("10ms", "1h")
+_TTL: Bounds = ("0s", "3650d")
+_FIELD: Bounds = ("256B", "1MiB")
+_COUNT: Bounds = (1, 1_000_000)
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("node", TOKEN, "foreland", "Name of this node in Via, Cache-Status and CDN-Loop."),
+    Setting("zone", TOKEN, UNSET, "Zone this node belongs to; part of each log record."),
+    Setting("loop", one_of("auto", "uvloop", "asyncio"), "auto", "Event loop; auto takes uvloop where it is installed."),
+    Setting("workers", INTEGER, 1, "Worker processes; this version runs exactly one.", (1, 1)),
+    Setting("listen[].address", ADDRESS, REQUIRED, "Address to accept clients on; no host means every interface."),
+    Setting("cache.path", PATH, "/var/cache/foreland", "Directory of the disk tier; safe to delete while stopped."),
+    Setting("cache.max_size", SIZE, "20GiB", "Quota of the disk tier, never exceeded.", ("16MiB", "1024TiB")),
+    Setting("cache.memory", SIZE, "512MiB", "Quota of the memory tier.", ("1MiB", "64TiB")),
+    Setting("admin.address", ADDRESS_OR_OFF, "127.0.0.1:8901", "Address of the admin plane; loopback only."),
+    Setting("admin.token_file", PATH, UNSET, "File with the token that admin requests which change something need."),
+    Setting("origins.NAME.urls", URLS, REQUIRED, "Where the origin is; this version takes exactly one.", (1, 1)),
+    Setting("origins.NAME.host", AUTHORITY, UNSET, "Host field sent to the origin; unset sends the client's."),
+    Setting("origins.NAME.keepalive", INTEGER, 64, "Idle connections kept open.", (0, 65_535)),
+    Setting("origins.NAME.max_connections", INTEGER, 256, "Connections open at once.", (1, 65_535)),
+    Setting("origins.NAME.queue", INTEGER, 1000, "Requests that may wait for a connection.", (0, 1_000_000)),
+    Setting("origins.NAME.queue_timeout", DURATION, "5s", "Longest wait for a connection, then 503.", _SECONDS),
+    Setting("origins.NAME.connect_timeout", DURATION, "3s", "Longest time to connect, TLS included.", _SECONDS),
+    Setting("origins.NAME.first_byte_timeout", DURATION, "30s", "Longest wait for the response head.", _SECONDS),
+    Setting("origins.NAME.between_bytes_timeout", DURATION, "30s", "Longest pause inside a response.", _SECONDS),
+    Setting("origins.NAME.idle_timeout", DURATION, "60s", "Age at which an idle connection is closed.", _SECONDS),
+    Setting("origins.NAME.verify", BOOLEAN, ON, "Whether the origin's certificate is verified."),
+    Setting("origins.NAME.ca_file", PATH, UNSET, "Certificates to trust for this origin; unset trusts the system's."),
+    Setting("origins.NAME.server_name", AUTHORITY, UNSET, "TLS server name; unset takes the URL's host."),
+    Setting(
+        "site[].hosts", HOSTS, REQUIRED, 'Hosts the site answers for: names, "*.example.com", or "*" for all others.',
+        (1, 10_000),
+    ),
+    Setting("site[].origin", TOKEN, REQUIRED, "Name of the origin that the site's requests are forwarded to."),
+    Setting(
+        "site[].profile", one_of("safe", "strict-rfc"), "safe",
+        "How to read RFC 9111 where it leaves a choice: on the safe side, or to the letter.",
+    ),
+    Setting("site[].max_request_content", SIZE, "1MiB", "Largest request content, then 413.", ("0B", "1024GiB")),
+    Setting("site[].collapse", BOOLEAN, ON, "Whether simultaneous requests for one response share one forward."),
+    Setting("site[].collapse_wait", DURATION, "5s", "Longest wait for a shared forward, then go alone.", ("0s", "1h")),
+    Setting(
+        "site[].cookies", one_of("pass", "strip"), "pass",
+        "Whether request cookies are passed to the origin, or stripped so that responses can be stored.",
+    ),
+    Setting("site[].x_cache", BOOLEAN, ON, "Whether responses carry X-Cache beside Cache-Status."),
+    Setting(
+        "site[].targets", TOKENS, ["Foreland-Cache-Control", "CDN-Cache-Control"],
+        "Targeted fields obeyed before Cache-Control, the most specific first (RFC 9213).", (0, 16),
+    ),
+    Setting("site[].key.query", one_of("all", "none"), "all", "Which of the query belongs to the cache key."),
+    Setting("site[].key.keep", STRINGS, [], "Query parameters that belong to the key; empty means all.", (0, 1000)),
+    Setting("site[].key.drop", STRINGS, [], "Query parameters that do not belong to the key.", (0, 1000)),
+    Setting("site[].key.sort", BOOLEAN, OFF, "Whether the order of query parameters is ignored by the key."),
+    Setting("site[].key.host", BOOLEAN, ON, "Whether each host has its own responses; false shares them."),
+    Setting(
+        "site[].ttl.default", DURATION, "0s",
+        "Freshness lifetime of responses without an explicit one; 0s means none.", _TTL,
+    ),
+    Setting(
+        "site[].ttl.stale_while_revalidate", DURATION, "0s",
+        "How long a stale response may be used while it is validated, if it does not say (RFC 5861).", _TTL,
+    ),
+    Setting(
+        "site[].ttl.stale_if_error", DURATION, "0s",
+        "How long a stale response may be used while the origin fails, if it does not say (RFC 5861).", _TTL,
+    ),
+    Setting("site[].ttl.heuristic", BOOLEAN, ON, "Whether Last-Modified gives a lifetime (RFC 9111 §4.2.2)."),
+    Setting("limits.request_line", SIZE, "8KiB", "Longest request line, then 414.", _FIELD),
+    Setting("limits.field", SIZE, "8KiB", "Longest field line, then 431.", _FIELD),
+    Setting("limits.field_section", SIZE, "32KiB", "Longest field section, then 431.", _FIELD),
+    Setting("limits.fields", INTEGER, 100, "Most field lines in a request, then 431.", (8, 10_000)),
+    Setting("limits.header_timeout", DURATION, "10s", "Longest time for a whole request head, then 408.", _SECONDS),
+    Setting("limits.keepalive_timeout", DURATION, "60s", "How long an idle client connection is kept.", _SECONDS),
+    Setting("limits.body_timeout", DURATION, "20s", "Longest pause inside request content, then 408.", _SECONDS),
+    Setting("limits.send_timeout", DURATION, "30s", "Longest time a client may take nothing, then closed.", _SECONDS),
+    Setting("limits.requests_per_connection", INTEGER, 1000, "Requests on one client connection.", _COUNT),
+    Setting("limits.connections", INTEGER, 10_000, "Client connections at once.", _COUNT),
+    Setting("limits.drain_timeout", DURATION, "30s", "How long a stopping node lets exchanges end.", ("0s", "1h")),
+    Setting(
+        "log.format", one_of("json", "text", "combined", "off"), "json",
+        "Form of the access log: JSON lines, one line to read, Apache's combined format, or none.",
+    ),
+    Setting("log.path", kinds.STRING, "-", "File of the access log; - is standard output."),
+    Setting(
+        "log.query", one_of("keep", "redact", "drop"), "redact",
+        "What the access log tells of a query: everything, its names with * for values, or nothing.",
+    ),
+)  # fmt: skip
+
+BY_PATH: dict[str, Setting] = {setting.path: setting for setting in SETTINGS}
+
+
+def _tables() -> dict[str, tuple[Setting, ...]]:
+    parents: dict[str, tuple[Setting, ...]] = {}
+    for setting in SETTINGS:
+        parent = setting.path.rpartition(".")[0]
+        parents[parent] = (*parents.get(parent, ()), setting)
+    return parents
+
+
+#: The pattern of each table, in the order of the schema, with the settings directly in it; "" is the top level.
+TABLES: dict[str, tuple[Setting, ...]] = _tables()
+#: What each top-level table is for.
+SENTENCES: dict[str, str] = {
+    "": "The node itself; written before the first table.",
+    "listen[]": "One table for each address that accepts clients.",
+    "cache": "Where stored responses are kept.",
+    "admin": "The admin plane: health, metrics and dashboard.",
+    "origins.NAME": "One table for each origin, under a name of your choice.",
+    "site[]": "One table for each site: a set of hosts, and how their responses are cached.",
+    "site[].key": "What makes two requests of a site the same for the cache.",
+    "site[].ttl": "Lifetimes, where the origin does not state them.",
+    "limits": "What a client may do.",
+    "log": "The access log.",
+}
+
+
+def pattern(path: Keys) -> str:
+    """Return the schema's name for `path`: ("site", 0, "ttl") is site[].ttl."""
+    words = ["NAME" if path[0] == "origins" and index == 1 else part for index, part in enumerate(path)]
+    return _joined(words, lambda _index: "[]")
+
+
+def written(path: Keys) -> str:
+    """Return `path` as it is shown to the operator: ("site", 0, "ttl") is site[0].ttl."""
+    return _joined(path, lambda index: f"[{index}]")
+
+
+def _joined(path: Sequence[str | int], indexed: Callable[[int], str]) -> str:
+    text = "".join(indexed(part) if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")

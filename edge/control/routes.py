@@ -1,0 +1,93 @@
+"""What the admin plane answers."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from aiohttp import web
+
+from edge.control.problems import problem
+
+_inline = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the answers come from.
+
+    Attributes:
+        node: the name of this node.
+        version: the version of the edge.
+        stats: what `/v1/stats` tells, as JSON can take it.
+        metrics: the text of all metrics for an Accept field, and its media type.
+        unready: why the node should get no traffic now, one reason token each; empty when it should.
+    """
+
+    node: str
+    version: str
+    stats: Callable[[], Mapping[str, object]]
+    metrics: Callable[[str], tuple[bytes, str]]
+    unready: Callable[[], Sequence[str]]
+
+
+def routes(sources: Sources) -> list[web.RouteDef]:
+    """Return the routes; GET answers HEAD as well."""
+    page = files("edge.control").joinpath("dashboard.html").read_text("utf-8")
+    page_headers = {"Content-Security-Policy": content_security_policy(page)}
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return _json({"status": "ok"})
+
+    async def ping(_request: web.Request) -> web.Response:
+        return web.Response(text="OK")
+
+    async def readyz(_request: web.Request) -> web.Response:
+        reasons = list(sources.unready())
+        return _json({"status": "unready" if reasons else "ready", "reasons": reasons}, status=503 if reasons else 200)
+
+    async def metrics(request: web.Request) -> web.Response:
+        body, media_type = sources.metrics(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": media_type})
+
+    async def stats(_request: web.Request) -> web.Response:
+        return _json({"node": sources.node, "version": sources.version, **sources.stats()})
+
+    async def dashboard(_request: web.Request) -> web.Response:
+        return web.Response(text=page, content_type="text/html", charset="utf-8", headers=page_headers)
+
+    async def to_dashboard(_request: web.Request) -> web.Response:
+        return web.Response(status=307, headers={"Location": "/ui"})
+
+    async def unknown(_request: web.Request) -> web.Response:
+        return problem(404)
+
+    return [
+        web.get("/", to_dashboard),
+        web.get("/healthz", healthz),
+        web.get("/ping", ping),
+        web.get("/readyz", readyz),
+        web.get("/metrics", metrics),
+        web.get("/v1/stats", stats),
+        web.get("/ui", dashboard),
+        web.get("/{path:.*}", unknown),
+    ]
+
+
+def content_security_policy(page: str) -> str:
+    """Return the policy under which `page` runs its own inline script and style, asks this node, and nothing else."""
+    hashes: dict[str, list[str]] = {"script": [], "style": []}
+    for tag, text in _inline.findall(page):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        hashes[tag].append(f"'sha256-{digest}'")
+    return (
+        f"default-src 'none'; script-src {' '.join(hashes['script'])}; style-src {' '.join(hashes['style'])}; "
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=json.dumps(value).encode(), content_type="application/json")

@@ -1,0 +1,113 @@
+"""Listening sockets, their connections, and the time limits these are held to."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+
+from edge.clock import Clock
+from edge.downstream.content import Content
+from edge.downstream.http1 import Http1
+from edge.downstream.response import Http1Responder
+from edge.errors import DownstreamError
+from edge.policy.limits import Limits
+from edge.semantics.dates import format_date
+from edge.semantics.messages import Request
+
+log = logging.getLogger("edge.downstream")
+
+Handle = Callable[[Request, Content, Http1Responder, str], Awaitable[None]]
+Refuse = Callable[[DownstreamError, Http1Responder, str], None]
+_BACKLOG = 4096
+_SWEEP = 0.5
+
+
+class Listener:
+    """One listening socket."""
+
+    def __init__(
+        self, handle: Handle, refuse: Refuse, limits: Limits, clock: Clock, *, scheme: bytes = b"http"
+    ) -> None:
+        self.handle = handle
+        self.refuse = refuse
+        self.limits = limits
+        self.scheme = scheme
+        self.is_draining = False
+        self._clock = clock
+        self._connections: set[Http1] = set()
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._date = (0, b"")
+
+    async def start(self, bound: socket.socket) -> None:
+        """Accept connections on a bound socket."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Http1(self), sock=bound, backlog=_BACKLOG)
+        self._sweeper = loop.call_later(_SWEEP, self._sweep)
+
+    async def drain(self, seconds: float) -> None:
+        """Accept no more, let the requests in progress end, and reset what is left after `seconds`."""
+        self.is_draining = True
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.close_if_idle()
+        if self._connections:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._empty.wait()
+            except TimeoutError:
+                log.warning("%d connections were cut after draining for %g s", len(self._connections), seconds)
+        for connection in list(self._connections):
+            connection.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
+    def opened(self, connection: Http1) -> None:
+        """Take note of a new connection; one too many is refused at once."""
+        self._connections.add(connection)
+        self._empty.clear()
+        if len(self._connections) > self.limits.connections:
+            connection.abort()
+
+    def closed(self, connection: Http1) -> None:
+        """Forget a connection."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def date(self) -> bytes:
+        """Return the present time as an IMF-fixdate, made once a second."""
+        now = int(self._clock.now())
+        if self._date[0] != now:
+            self._date = (now, format_date(now))
+        return self._date[1]
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in list(self._connections):
+            connection.check_deadline(now)
+        self._sweeper = loop.call_later(_SWEEP, self._sweep)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket bound to an address; OSError when it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6 and host == "::":
+        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    try:
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    bound.setblocking(False)
+    return bound

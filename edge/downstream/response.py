@@ -1,0 +1,158 @@
+"""One answer on its way to the client: an exchange `Responder` over an HTTP/1.1 connection (RFC 9112 §6)."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Protocol
+
+from edge.errors import DownstreamClosed
+from edge.semantics.fields import FieldSection
+from edge.semantics.messages import REASONS, Request, Response, may_have_content
+
+_JOIN = 64 << 10
+_wire_names: dict[bytes, bytes] = {}
+
+
+class Wire(Protocol):
+    """What a responder needs of its connection."""
+
+    def write(self, *pieces: bytes) -> None:
+        """Queue bytes for the client; DownstreamClosed when it is gone."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until the client has taken enough of what is queued; DownstreamClosed when it is gone."""
+        ...
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        ...
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the event loop has nothing left to do at present."""
+        ...
+
+    def date(self) -> bytes:
+        """Return the present time as an IMF-fixdate."""
+        ...
+
+
+class Http1Responder:
+    """The response to one request; `keep_alive` says afterwards whether the connection may serve another."""
+
+    __slots__ = (
+        "_chunked", "_head", "_left", "_may_stay", "_request", "_sends_content", "_wire", "is_finished", "is_started",
+        "keep_alive", "sent",
+    )  # fmt: skip
+
+    def __init__(
+        self, wire: Wire, request: Request | None, *, keep_alive: bool, may_stay: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Answer `request` (None: what came was not one); `may_stay` is asked when the head is made."""
+        self._wire = wire
+        self._may_stay = may_stay
+        self._request = request
+        self.keep_alive = keep_alive
+        self.is_started = False
+        self.is_finished = False
+        self.sent = 0
+        self._head: bytes | None = None
+        self._left: int | None = None
+        self._chunked = False
+        self._sends_content = False
+
+    def interim(self, response: Response) -> None:
+        """Send a 1xx response; dropped for HTTP/1.0 clients (RFC 9110 §15.2)."""
+        if self._request is not None and self._request.version >= (1, 1):
+            self._wire.write(encode_head(response.status, response.reason, response.fields), b"\r\n")
+
+    def start(self, response: Response, length: int | None) -> None:
+        """Prepare the head; it leaves with the first content if that is there already, and at once if not."""
+        method = b"GET" if self._request is None else self._request.method
+        version = (1, 1) if self._request is None else self._request.version
+        self._sends_content = may_have_content(method, response.status)
+        parts = [encode_head(response.status, response.reason, response.fields)]
+        if b"date" not in response.fields:
+            parts.append(b"Date: %s\r\n" % self._wire.date())
+        if response.status not in {204, 304}:
+            if length is not None:
+                parts.append(b"Content-Length: %d\r\n" % length)
+            elif self._sends_content and version >= (1, 1):
+                parts.append(b"Transfer-Encoding: chunked\r\n")
+                self._chunked = True
+            elif self._sends_content:
+                self.keep_alive = False
+        self.keep_alive = self.keep_alive and self._may_stay()
+        if not self.keep_alive:
+            parts.append(b"Connection: close\r\n")
+        elif version == (1, 0):
+            parts.append(b"Connection: keep-alive\r\n")
+        parts.append(b"\r\n")
+        self._head = b"".join(parts)
+        self._left = length if self._sends_content else 0
+        self.is_started = True
+        if self._left != 0:
+            self._wire.soon(self._flush)
+
+    async def send(self, data: bytes) -> None:
+        """Send content and wait while the client is slow; content of a response that has none is dropped."""
+        if not data or not self._sends_content:
+            return
+        self.sent += len(data)
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                # More than announced would be read as the start of the next response.
+                self.abort()
+                raise DownstreamClosed
+        head, self._head = self._head or b"", None
+        if self._chunked:
+            self._wire.write(b"%s%x\r\n" % (head, len(data)), data, b"\r\n")
+        elif head and len(data) <= _JOIN:
+            self._wire.write(head + data)
+        else:
+            self._wire.write(head, data)
+        await self._wire.drained()
+
+    def finish(self) -> None:
+        """End the response; too little content resets the connection instead (RFC 9112 §8)."""
+        if self._left:
+            self.abort()
+            return
+        head, self._head = self._head or b"", None
+        if self._chunked:
+            head += b"0\r\n\r\n"
+        if head:
+            self._wire.write(head)
+        self.is_finished = True
+
+    def _flush(self) -> None:
+        head, self._head = self._head, None
+        if head:
+            with contextlib.suppress(DownstreamClosed):
+                self._wire.write(head)
+
+    def abort(self) -> None:
+        """Break the transfer: neither the last chunk nor the announced length is ever reached."""
+        self.keep_alive = False
+        self._wire.abort()
+
+
+def encode_head(status: int, reason: bytes, fields: FieldSection) -> bytes:
+    """Return status line and field lines, without the empty line that ends them."""
+    lines = [b"HTTP/1.1 %d %s\r\n" % (status, reason or REASONS.get(status, b""))]
+    lines += [b"%s: %s\r\n" % (wire_name(name), value) for name, value in fields]
+    return b"".join(lines)
+
+
+def wire_name(name: bytes) -> bytes:
+    """Return a field name as people are used to reading it."""
+    known = _wire_names.get(name)
+    if known is None:
+        known = b"-".join(part.capitalize() for part in name.split(b"-"))
+        # Names come from origins: bounded, so that none can fill the memory with them.
+        if len(_wire_names) < 4096:
+            _wire_names[name] = known
+    return known
+
+
+_wire_names.update({b"etag": b"ETag", b"cdn-loop": b"CDN-Loop", b"te": b"TE", b"www-authenticate": b"WWW-Authenticate"})

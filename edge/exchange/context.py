@@ -1,0 +1,18 @@
+"""What every part of the exchange works with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edge.clock import Clock
+from edge.exchange.ports import Store, Telemetry, Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The ports of a node, and its name as it stands in Via, Cache-Status and CDN-Loop."""
+
+    store: Store
+    origins: Mapping[str, Upstream]
+    telemetry: Telemetry
+    clock: Clock
+    node: bytes

@@ -1,0 +1,166 @@
+"""Answering the client: from a stored response, from a fill, or straight from the origin."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge.caching.stored import Range, StoredResponse
+from edge.errors import DownstreamClosed, DownstreamError, EdgeError
+from edge.exchange.exchange import Exchange
+from edge.exchange.multipart import Multipart
+from edge.exchange.plan import Failed, NotModified, Parts, Plan, Unsatisfied, Whole, condition
+from edge.exchange.ports import Closable, Source, UpstreamResponse
+from edge.semantics.fields import FieldSection
+from edge.semantics.messages import Response
+from edge.semantics.ranges import format_content_range, format_unsatisfied
+
+_REPRESENTATION_METADATA = frozenset({
+    b"content-type", b"content-length", b"content-encoding", b"content-language", b"content-range",
+})  # fmt: skip
+_NO_STORE = (b"cache-control", b"no-store")
+_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_ALLOW = (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Content to answer with.
+
+    Attributes:
+        open: returns the octets [start, end); an end of None reads to the end of the content.
+        length: of the whole content in octets, None while that is not known.
+        is_at_hand: whether it lies in the store, so that its first piece is looked at before the head is sent.
+    """
+
+    open: Callable[[int, int | None], Closable]
+    length: int | None
+    is_at_hand: bool
+
+
+async def deliver(
+    ex: Exchange, stored: StoredResponse, what: Plan, body: Body, *, age: float | None, now: float
+) -> None:
+    """Answer with `stored` as planned; `age` is None for a response that comes first-hand from the origin.
+
+    Raises:
+        StoreError: the store failed before anything was sent, so that another answer can be given.
+    """
+    if not ex.wants_answer:
+        return
+    fields = stored.fields if age is None else stored.fields.replacing(b"age", b"%d" % int(age))
+    match what:
+        case NotModified():
+            _answer_not_modified(ex, fields, now)
+        case Failed():
+            _answer_without_content(ex, Response(412, FieldSection([_NO_STORE])), now)
+        case Unsatisfied():
+            unsatisfied = (b"content-range", format_unsatisfied(body.length or 0))
+            _answer_without_content(ex, Response(416, FieldSection([unsatisfied, _NO_STORE])), now)
+        case Whole():
+            await _send(ex, Response(stored.status, fields, stored.reason), body, (0, body.length), now)
+        case Parts(ranges) if len(ranges) == 1:
+            start, end = ranges[0]
+            ranged = fields.with_lines((b"content-range", format_content_range(start, end, body.length)))
+            await _send(ex, Response(206, ranged), body, (start, end), now)
+        case Parts(ranges):
+            await _send_multipart(ex, stored, fields, body, ranges, now)
+
+
+async def pass_through(ex: Exchange, upstream: UpstreamResponse, head: Response, now: float) -> None:
+    """Answer with the origin's response as it comes, at the client's pace, and close it."""
+    ex.did("pass")
+    try:
+        if not ex.wants_answer:
+            return
+        met = condition(ex.request, head, upstream.response_time, now) if ex.request.method == b"GET" else None
+        if isinstance(met, NotModified):
+            # The origin was asked for the whole, in case it could be stored.
+            _answer_not_modified(ex, head.fields, now)
+        else:
+            ex.start(head, upstream.content_length, now)
+            await _copy(ex, upstream)
+    finally:
+        upstream.close()
+
+
+async def refuse(ex: Exchange, error: EdgeError, now: float) -> None:
+    """Answer with an error of our own, or break off the answer that has begun."""
+    ex.did(error.detail)
+    if isinstance(error, DownstreamClosed):
+        return
+    if ex.status:
+        ex.responder.abort()
+        return
+    ex.detail = error.detail
+    response, content = error_response(error)
+    ex.start(response, len(content), now)
+    await ex.send(content)
+    ex.finish()
+
+
+def error_response(error: EdgeError) -> tuple[Response, bytes]:
+    """Return head and content for an error, the one place where errors become responses; never stored, no details."""
+    fields = FieldSection([_TEXT, _NO_STORE])
+    if error.status == 405:
+        fields = fields.with_lines(_ALLOW)
+    return Response(error.status, fields), b"%d %s\n" % (error.status, error.detail.encode("ascii"))
+
+
+def _answer_not_modified(ex: Exchange, fields: FieldSection, now: float) -> None:
+    # RFC 9110 §15.4.5.
+    kept = fields.filtered(lambda name: name not in _REPRESENTATION_METADATA)
+    _answer_without_content(ex, Response(304, kept), now)
+
+
+def _answer_without_content(ex: Exchange, response: Response, now: float) -> None:
+    ex.did("deliver")
+    ex.start(response, 0, now)
+    ex.finish()
+
+
+async def _send(ex: Exchange, head: Response, body: Body, part: tuple[int, int | None], now: float) -> None:
+    start, end = part
+    length = None if end is None else end - start
+    if ex.request.method == b"HEAD":
+        ex.did("deliver")
+        ex.start(head, length, now)
+        ex.finish()
+        return
+    source = body.open(start, end)
+    try:
+        first = await source.read() if body.is_at_hand else b""
+        ex.did("deliver")
+        ex.start(head, length, now)
+        if first:
+            await ex.send(first)
+        if not body.is_at_hand or first:
+            await _copy(ex, source)
+        else:
+            ex.finish()
+    finally:
+        source.close()
+
+
+async def _send_multipart(
+    ex: Exchange, stored: StoredResponse, fields: FieldSection, body: Body, ranges: tuple[Range, ...], now: float
+) -> None:
+    boundary = stored.generation.hex().encode("ascii")
+    content = Multipart(ranges, body.length or 0, fields.get(b"content-type"), boundary, body.open)
+    fields = fields.replacing(b"content-type", b"multipart/byteranges; boundary=" + boundary)
+    opened = Body(lambda _start, _end: content, content.length, is_at_hand=False)
+    await _send(ex, Response(206, fields), opened, (0, content.length), now)
+
+
+async def _copy(ex: Exchange, source: Source) -> None:
+    """Send what `source` gives; once the answer has begun, any failure breaks the transfer."""
+    try:
+        while piece := await source.read():
+            await ex.send(piece)
+    except DownstreamError:
+        ex.responder.abort()
+        raise
+    except EdgeError as error:
+        ex.did(error.detail)
+        ex.detail = error.detail
+        ex.responder.abort()
+        return
+    ex.finish()

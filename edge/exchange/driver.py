@@ -1,0 +1,263 @@
+"""The story of one request: look up, reuse, forward, collapse, fill, deliver.
+
+Read `Driver.handle` first, then `_from_cache`.  Every branch names its reason; the decisions themselves are made by
+the pure functions of `caching`, and only carried out here and in the modules beside it.
+"""
+
+import logging
+
+from edge.caching import invalidation, partial, reuse, validation, vary
+from edge.caching.reuse import Detail, Fwd, Reuse, Validate
+from edge.caching.stored import StoredResponse
+from edge.errors import (
+    ContentTooLarge,
+    DownstreamClosed,
+    EdgeError,
+    InternalError,
+    LoopDetected,
+    MethodRefused,
+    Misdirected,
+    StoreError,
+    UpstreamError,
+)
+from edge.exchange.asking import Asking
+from edge.exchange.collapsing import Collapsing, Question
+from edge.exchange.context import Context
+from edge.exchange.deliver import error_response, pass_through, refuse
+from edge.exchange.exchange import Exchange
+from edge.exchange.forward import forwarded_fields
+from edge.exchange.limited import Limited
+from edge.exchange.plan import is_held, plan
+from edge.exchange.ports import Record, Responder, Source
+from edge.exchange.reusing import reuse_stored, stale_or_raise
+from edge.policy.key import apply_query, cache_key
+from edge.policy.learned import Learned
+from edge.policy.site import Site, Sites
+from edge.semantics.fields import FieldSection
+from edge.semantics.forwarding import loop_count
+from edge.semantics.messages import Request, Response
+from edge.semantics.target import Target
+
+log = logging.getLogger("edge.exchange")
+
+#: Methods that no public listener serves: they echo, tunnel, or manage caches.
+REFUSED_METHODS = frozenset({
+    b"TRACE", b"TRACK", b"CONNECT", b"PURGE", b"BAN", b"INVALIDATE", b"LINK", b"UNLINK", b"PRI", b"SOURCE",
+})  # fmt: skip
+_FROM_CACHE = frozenset({b"GET", b"HEAD"})
+_ALLOW = FieldSection([(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
+# A request that comes by again is in a loop (RFC 8586).
+_MAX_LOOPS = 0
+_NOBODY = Site(name="", hosts=(), origin="")
+
+
+class OnlyIfCached(EdgeError):
+    """The client wants a stored response or none (RFC 9111 §5.2.1.7)."""
+
+    status = 504
+    detail = Detail.ONLY_IF_CACHED.value
+
+
+class Driver:
+    """Answers requests for all sites of a node."""
+
+    def __init__(self, sites: Sites, context: Context) -> None:
+        self._sites = sites
+        self._context = context
+        self._learned = Learned()
+        self._asking = Asking(context, self._learned)
+        self._collapsing = Collapsing(context, self._asking, self._learned)
+        self.in_flight = 0
+
+    async def handle(self, request: Request, content: Source, responder: Responder, client: str) -> None:
+        """Answer one request; never raises for a fault of client, origin or disk."""
+        site = self._sites.find(request.target.host)
+        ex = Exchange(
+            request,
+            content if request.has_content else None,
+            responder,
+            client=client,
+            node=self._context.node,
+            site=site or _NOBODY,
+            target=request.target if site is None else apply_query(request.target, site.key),
+            now=self._context.clock.now(),
+        )
+        self.in_flight += 1
+        try:
+            await self._answer(ex)
+        except EdgeError as error:
+            await self._refuse(ex, error)
+        except Exception:
+            log.exception("a request failed by a fault of the edge")
+            await self._refuse(ex, InternalError())
+        finally:
+            self.in_flight -= 1
+            self._context.telemetry.exchange_ended(ex.record(self._context.clock.now()))
+
+    async def refuse_unparsed(self, error: EdgeError, responder: Responder, client: str) -> None:
+        """Answer what could not be parsed as a request."""
+        response, content = error_response(error)
+        responder.start(response, len(content))
+        await responder.send(content)
+        responder.finish()
+        self._context.telemetry.exchange_ended(
+            Record(
+                request=None,
+                status=error.status,
+                trace=(error.detail,),
+                cache_status=b"",
+                outcome="-",
+                detail=error.detail,
+                client=client,
+                site="",
+                bytes_out=len(content),
+                began=self._context.clock.now(),
+                seconds=0.0,
+                first_byte_seconds=0.0,
+                origin_seconds=None,
+                origin_status=None,
+                complete=True,
+            )
+        )
+
+    async def _refuse(self, ex: Exchange, error: EdgeError) -> None:
+        try:
+            await refuse(ex, error, self._context.clock.now())
+        except DownstreamClosed:
+            ex.did(DownstreamClosed.detail)
+
+    async def _answer(self, ex: Exchange) -> None:
+        request, site = ex.request, ex.site
+        if request.method in REFUSED_METHODS:
+            raise MethodRefused
+        if site is _NOBODY:
+            raise Misdirected
+        if loop_count(request.fields, ex.node) > _MAX_LOOPS:
+            raise LoopDetected
+        is_about_us = request.target.path == b"*" or request.fields.get(b"max-forwards") == b"0"
+        if request.method == b"OPTIONS" and is_about_us:
+            # RFC 9110 §7.6.2, §9.3.7: about this server, not about the origin.
+            ex.start(Response(204, _ALLOW), 0, ex.began)
+            ex.finish()
+            return
+        ex.key = cache_key(ex.target, site.key)
+        if request.method in _FROM_CACHE:
+            await self._from_cache(ex)
+        else:
+            await self._write_through(ex)
+
+    async def _write_through(self, ex: Exchange) -> None:
+        """Forward what the cache cannot answer, and invalidate what that changes (RFC 9111 §4.4)."""
+        limit = ex.site.max_request_content
+        if limit is not None and ex.content is not None:
+            if (ex.request.content_length or 0) > limit:
+                raise ContentTooLarge
+            ex.content = Limited(ex.content, limit)
+        ex.forwards(Fwd.METHOD, outcome="BYPASS")
+        forwarded = await self._asking.forward(ex, forwarded_fields(ex), ex.content)
+        for target in invalidation.invalidated_targets(ex.request, forwarded.head):
+            await self._invalidate(ex, target)
+        if ex.request.method == b"POST" and ex.site.profile.store_post:
+            await self._asking.take(ex, forwarded)
+        else:
+            await pass_through(ex, forwarded.upstream, forwarded.head, self._context.clock.now())
+
+    async def _invalidate(self, ex: Exchange, target: Target) -> None:
+        ex.did("invalidate")
+        key = cache_key(apply_query(target, ex.site.key), ex.site.key)
+        self._collapsing.supersede(key)
+        await self._context.store.remove(key)
+
+    async def _from_cache(self, ex: Exchange) -> None:
+        """Answer from a stored response if one may be reused, else through the origin."""
+        ex.did("lookup")
+        candidates = await self._context.store.lookup(ex.key)
+        stored = vary.select(ex.request, candidates)
+        try:
+            if stored is None:
+                await self._miss(ex, Fwd.VARY_MISS if candidates else Fwd.URI_MISS)
+            else:
+                await self._selected(ex, stored)
+        except StoreError as error:
+            if ex.status:
+                raise
+            # Damaged, as it turned out; by now it is out of the index.
+            ex.did(error.detail)
+            await self._miss(ex, Fwd.MISS, detail=error.detail)
+
+    async def _selected(self, ex: Exchange, stored: StoredResponse) -> None:
+        now = self._context.clock.now()
+        decision = reuse.decide(ex.request, stored, now=now, rules=ex.site.reuse_rules)
+        if not is_held(stored, plan(ex.request, stored, stored.complete_length, now)):
+            await self._partial(ex, stored)
+            return
+        match decision:
+            case Reuse():
+                if decision.validate_in_background:
+                    self._collapsing.validate_in_background(ex, stored)
+                await reuse_stored(self._context, ex, stored, decision)
+            case Validate():
+                await self._validate(ex, stored, decision)
+
+    async def _validate(self, ex: Exchange, stored: StoredResponse, decision: Validate) -> None:
+        """Ask the origin whether `stored` still holds, or for another if it has no validator (RFC 9111 §4.3)."""
+        if ex.request.method == b"HEAD" or not validation.has_validator(stored):
+            await self._miss(ex, decision.fwd, detail=decision.detail.value, stale=stored)
+            return
+        self._forwards(ex, decision.fwd, decision.detail.value, outcome="EXPIRED")
+        ex.did("stale")
+        ex.did("validate")
+        fields = validation.conditional_fields(forwarded_fields(ex), stored)
+        await self._collapsing.ask(ex, Question(fields, stale=stored, validated=stored))
+
+    async def _partial(self, ex: Exchange, stored: StoredResponse) -> None:
+        """Fetch what is missing of a stored part (RFC 9111 §3.3)."""
+        tail = partial.missing_tail(stored)
+        etag = validation.entity_tag(stored.fields)
+        may_combine = etag is not None and not etag.weak
+        whole_wanted = ex.request.method == b"GET" and b"range" not in ex.request.fields
+        if tail is None or not whole_wanted or not (may_combine or ex.site.profile.complete_unvalidated):
+            await self._miss(ex, Fwd.PARTIAL)
+            return
+        self._forwards(ex, Fwd.PARTIAL)
+        await self._asking.complete(ex, stored, tail)
+
+    async def _miss(self, ex: Exchange, fwd: Fwd, *, detail: str = "", stale: StoredResponse | None = None) -> None:
+        """Forward a request that nothing stored answers; `stale` may still stand in if the origin fails."""
+        self._forwards(ex, fwd, detail, outcome="MISS" if stale is None else "EXPIRED")
+        ex.did("miss" if stale is None else "stale")
+        fields = forwarded_fields(ex)
+        if ex.request.method == b"HEAD":
+            await self._head(ex, fields, stale)
+            return
+        is_uncacheable = self._learned.is_uncacheable(ex.key, self._context.clock.now())
+        if b"range" not in fields and not is_uncacheable:
+            # For a response that can be stored whole; the client's own conditions are looked at afterwards.
+            fields = fields.without(*validation.PRECONDITIONS)
+        await self._collapsing.ask(ex, Question(fields, stale=stale))
+
+    async def _head(self, ex: Exchange, fields: FieldSection, stale: StoredResponse | None) -> None:
+        """Write a HEAD through, and let its answer update what is stored for GET (RFC 9111 §4.3.5)."""
+        try:
+            forwarded = await self._asking.forward(ex, fields)
+        except UpstreamError as error:
+            await stale_or_raise(self._context, ex, stale, error)
+            return
+        received, head = forwarded.upstream.head, forwarded.head
+        forwarded.upstream.close()
+        if stale is not None and head.status == 200:
+            if validation.is_same_by_head(stale, received):
+                ex.did("freshen")
+                await self._asking.put(self._asking.freshened(ex, stale, forwarded))
+            else:
+                ex.did("invalidate")
+                await self._context.store.remove(stale.key, stale.generation)
+        stated = received.fields.get(b"content-length") or b""
+        ex.start(head, int(stated) if stated.isdigit() else None, self._context.clock.now())
+        ex.finish()
+
+    @staticmethod
+    def _forwards(ex: Exchange, fwd: Fwd, detail: str = "", *, outcome: str = "MISS") -> None:
+        if reuse.is_only_if_cached(ex.request):
+            raise OnlyIfCached
+        ex.forwards(fwd, detail, outcome=outcome)

@@ -1,0 +1,158 @@
+"""The state of one exchange: what was asked, by whom, what was done about it so far."""
+
+from edge.caching.reuse import Fwd
+from edge.caching.status import CacheStatus
+from edge.caching.validation import PRECONDITIONS
+from edge.exchange.ports import Record, Responder, Source, UpstreamResponse
+from edge.policy.site import Site
+from edge.semantics.fields import FieldSection
+from edge.semantics.messages import Request, Response
+from edge.semantics.target import Target
+
+
+class Exchange:
+    """One request and its answer in the making.
+
+    Attributes:
+        request: the request as it came.
+        target: its target with the query that counts, which is also the one sent to the origin.
+        key: the cache key, b"" as long as the cache was not asked.
+        trace: the tokens of what was done, in order.
+        fwd: why it went forward, None while it did not.
+        detail: the reason token behind the outcome.
+        outcome: nginx's word for it.
+        wants_answer: False for a validation in the background, which has no client.
+    """
+
+    __slots__ = (
+        "began", "client", "collapsed", "content", "detail", "first_byte", "fwd", "is_complete", "is_stored", "key",
+        "node", "origin_seconds", "origin_status", "outcome", "request", "responder", "sent", "site",
+        "status", "target", "trace", "ttl", "wants_answer",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        request: Request,
+        content: Source | None,
+        responder: Responder,
+        *,
+        client: str,
+        node: bytes,
+        site: Site,
+        target: Target,
+        now: float,
+    ) -> None:
+        self.request = request
+        self.content = content
+        self.responder = responder
+        self.client = client
+        self.node = node
+        self.site = site
+        self.target = target
+        self.began = now
+        self.key = b""
+        self.trace: list[str] = []
+        self.fwd: Fwd | None = None
+        self.detail = ""
+        self.outcome = "-"
+        self.ttl: int | None = None
+        self.is_stored = False
+        self.collapsed = False
+        self.origin_status: int | None = None
+        self.origin_seconds: float | None = None
+        self.status = 0
+        self.sent = 0
+        self.first_byte: float | None = None
+        self.is_complete = False
+        self.wants_answer = True
+
+    def in_background(self, now: float) -> "Exchange":
+        """Return an exchange that asks the origin the same for nobody in particular."""
+        request = self.request.with_fields(self.request.fields.without(*PRECONDITIONS, b"range"))
+        shadow = Exchange(
+            request,
+            None,
+            self.responder,
+            client=self.client,
+            node=self.node,
+            site=self.site,
+            target=self.target,
+            now=now,
+        )
+        shadow.key = self.key
+        shadow.wants_answer = False
+        return shadow
+
+    def did(self, token: str) -> None:
+        """Note a step."""
+        self.trace.append(token)
+
+    def forwards(self, fwd: Fwd, detail: str = "", *, outcome: str = "MISS") -> None:
+        """Note that, and why, the request goes to the origin."""
+        self.fwd, self.detail, self.outcome = fwd, detail, outcome
+
+    def heard(self, response: UpstreamResponse) -> None:
+        """Note what the origin answered."""
+        self.origin_status = response.head.status
+        self.origin_seconds = response.response_time - response.request_time
+
+    def cache_status(self) -> bytes:
+        """Return this node's Cache-Status member (RFC 9211)."""
+        return CacheStatus(
+            self.fwd,
+            fwd_status=self.origin_status if self.fwd is not None else None,
+            ttl=self.ttl,
+            stored=self.is_stored,
+            collapsed=self.collapsed,
+            detail=self.detail,
+        ).encoded(self.node)
+
+    def start(self, response: Response, length: int | None, now: float) -> None:
+        """Begin the answer, with what this hop adds to it."""
+        self.status = response.status
+        self.first_byte = now
+        self.responder.start(response.with_fields(self._with_own_fields(response.fields)), length)
+
+    async def send(self, data: bytes) -> None:
+        """Send a piece of the answer's content."""
+        await self.responder.send(data)
+        self.sent += len(data)
+
+    def finish(self) -> None:
+        """End the answer."""
+        self.responder.finish()
+        self.is_complete = True
+
+    def record(self, now: float) -> Record:
+        """Return what telemetry is told."""
+        return Record(
+            request=self.request,
+            status=self.status or 499,
+            trace=tuple(self.trace),
+            cache_status=self.cache_status() if self.key else b"",
+            outcome=self.outcome,
+            detail=self.detail,
+            client=self.client,
+            site=self.site.name,
+            bytes_out=self.sent,
+            began=self.began,
+            seconds=max(0.0, now - self.began),
+            first_byte_seconds=max(0.0, (self.first_byte or now) - self.began),
+            origin_seconds=self.origin_seconds,
+            origin_status=self.origin_status,
+            complete=self.is_complete,
+        )
+
+    def _with_own_fields(self, fields: FieldSection) -> FieldSection:
+        # RFC 9213 §2.2: a field targeted at this cache alone is of no use behind it.
+        lines = [line for line in fields if line[0] != b"foreland-cache-control"]
+        if self.site.strip_cookies:
+            lines = [line for line in lines if line[0] != b"set-cookie"]
+        vias = fields.values(b"via")
+        if vias:
+            lines = [line for line in lines if line[0] != b"via"]
+        lines.append((b"via", b", ".join([*vias, b"1.1 " + self.node])))
+        lines.append((b"cache-status", self.cache_status()))
+        if self.site.x_cache and self.outcome != "-":
+            lines.append((b"x-cache", self.outcome.encode("ascii")))
+        return FieldSection(lines)

@@ -1,0 +1,54 @@
+"""Answering with what is stored: fresh, freshened, or stale where that is allowed (RFC 9111 §4)."""
+
+from edge.caching import reuse
+from edge.caching.freshness import current_age
+from edge.caching.reuse import Detail, Reuse
+from edge.caching.stored import StoredResponse
+from edge.errors import StoreError, UpstreamError
+from edge.exchange.context import Context
+from edge.exchange.deliver import Body, deliver
+from edge.exchange.exchange import Exchange
+from edge.exchange.plan import is_held, plan
+
+
+async def reuse_stored(context: Context, ex: Exchange, stored: StoredResponse, decision: Reuse) -> None:
+    """Answer with `stored` as decided.  StoreError, with nothing sent yet, when it turns out to be damaged."""
+    is_fresh = decision.detail is Detail.FRESH
+    ex.fwd, ex.detail, ex.ttl = None, "" if is_fresh else decision.detail.value, decision.ttl
+    ex.outcome = "HIT" if is_fresh else "STALE"
+    ex.did("reuse" if is_fresh else decision.detail.value)
+    await deliver_stored(context, ex, stored)
+
+
+async def deliver_stored(context: Context, ex: Exchange, stored: StoredResponse) -> None:
+    """Send what of `stored` the request gets."""
+    now = context.clock.now()
+    length = stored.complete_length
+    body = Body(
+        lambda start, end: context.store.open(stored, start, (length or 0) if end is None else end),
+        length,
+        is_at_hand=True,
+    )
+    what = plan(ex.request, stored, length, now)
+    await deliver(ex, stored, what, body, age=current_age(stored, now), now=now)
+
+
+async def stale_or_raise(context: Context, ex: Exchange, stored: StoredResponse | None, error: UpstreamError) -> None:
+    """Answer with a stale response because the origin could not be reached; raise `error` when that is not allowed."""
+    decision = None if stored is None else may_serve_stale(context, ex, stored, disconnected=True)
+    if stored is None or decision is None:
+        raise error
+    ex.did(error.detail)
+    try:
+        await reuse_stored(context, ex, stored, decision)
+    except StoreError:
+        if ex.status:
+            raise
+        raise error from None
+
+
+def may_serve_stale(context: Context, ex: Exchange, stored: StoredResponse, *, disconnected: bool) -> Reuse | None:
+    """Return how `stored` may stand in for an origin that failed, None when it may not or does not hold enough."""
+    now = context.clock.now()
+    decision = reuse.stale_on_error(stored, now=now, rules=ex.site.reuse_rules, disconnected=disconnected)
+    return decision if is_held(stored, plan(ex.request, stored, stored.complete_length, now)) else None

@@ -1,0 +1,93 @@
+"""Which stored responses leave memory first: greedy dual size frequency, with ageing.
+
+The worth of an item is its visits by its size, so many small hot items are kept rather than one large one.  An item
+that leaves raises the age that newcomers start from: what was hot long ago leaves in its turn.  (Cherkasova, "Improving
+WWW proxies performance with Greedy-Dual-Size-Frequency caching policy", 1998.)
+"""
+
+import heapq
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+
+# The heap may hold this many places of items that are gone before it is made anew.
+_SLACK = 64
+
+
+@dataclass(slots=True)
+class _Item:
+    size: int
+    place: int
+    worth: float
+    visits: int = 1
+
+
+class Evictor(Generic[K]):
+    """Counts what is held against a capacity in bytes, and names the victims when it is exceeded."""
+
+    def __init__(self, capacity: int) -> None:
+        self.used = 0
+        self._capacity = capacity
+        self._age = 0.0
+        self._places = 0
+        self._items: dict[K, _Item] = {}
+        # (worth when it was placed, place, key): a visit only raises the item's worth; its place follows when it is due.
+        self._heap: list[tuple[float, int, K]] = []
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._items
+
+    def visits(self, key: K) -> int:
+        """Return how often `key` was admitted or visited since it came, 0 when it is not held."""
+        item = self._items.get(key)
+        return item.visits if item is not None else 0
+
+    def visit(self, key: K) -> None:
+        """Note that `key`, which is held, was used."""
+        item = self._items[key]
+        item.visits += 1
+        item.worth = self._age + item.visits / item.size
+
+    def admit(self, key: K, size: int) -> list[K]:
+        """Hold `key` with `size` bytes from now on and return the victims, which may include `key` itself."""
+        self.discard(key)
+        size = max(size, 1)
+        if size > self._capacity:
+            return [key]
+        item = _Item(size, 0, self._age + 1 / size)
+        self._items[key] = item
+        self.used += size
+        self._put(key, item)
+        victims = []
+        while self.used > self._capacity:
+            victims.append(self._evict())
+        return victims
+
+    def discard(self, key: K) -> None:
+        """Hold `key` no longer, if it was held."""
+        item = self._items.pop(key, None)
+        if item is None:
+            return
+        self.used -= item.size
+        if len(self._heap) > 2 * len(self._items) + _SLACK:
+            self._heap = [(item.worth, item.place, key) for key, item in self._items.items()]
+            heapq.heapify(self._heap)
+
+    def _put(self, key: K, item: _Item) -> None:
+        self._places += 1
+        item.place = self._places
+        heapq.heappush(self._heap, (item.worth, item.place, key))
+
+    def _evict(self) -> K:
+        while True:
+            worth, place, key = heapq.heappop(self._heap)
+            item = self._items.get(key)
+            if item is None or item.place != place:
+                continue
+            if item.worth > worth:
+                self._put(key, item)
+                continue
+            self._age = worth
+            self.discard(key)
+            return key

@@ -1,0 +1,42 @@
+"""What a node learns about keys from the responses it sees; forgetting any of it costs a little time, never truth."""
+
+from typing import TypeVar
+
+V = TypeVar("V")
+
+
+class Learned:
+    """Bounded memory of what keys vary on, and of keys whose responses were not storable of late."""
+
+    __slots__ = ("_limit", "_nominated", "_seconds", "_uncacheable")
+
+    def __init__(self, *, limit: int = 10_000, seconds: float = 120.0) -> None:
+        """Remember up to `limit` keys of each kind, and for how many `seconds` a key counts as not storable."""
+        self._limit = limit
+        self._seconds = seconds
+        self._nominated: dict[bytes, tuple[bytes, ...]] = {}
+        self._uncacheable: dict[bytes, float] = {}
+
+    def varies(self, key: bytes, names: tuple[bytes, ...]) -> None:
+        """Learn the nominated fields of a response that is being stored."""
+        self._uncacheable.pop(key, None)
+        _remember(self._nominated, key, names, self._limit)
+
+    def nominated(self, key: bytes) -> tuple[bytes, ...]:
+        """Return what `key` varies on; most responses vary on the content coding if on anything."""
+        return self._nominated.get(key, (b"accept-encoding",))
+
+    def not_stored(self, key: bytes, now: float) -> None:
+        """Learn that a response for `key` was not storable: others then do not wait for the next."""
+        _remember(self._uncacheable, key, now + self._seconds, self._limit)
+
+    def is_uncacheable(self, key: bytes, now: float) -> bool:
+        """Return whether the responses of `key` were not storable of late."""
+        return self._uncacheable.get(key, 0.0) > now
+
+
+def _remember(memory: dict[bytes, V], key: bytes, value: V, limit: int) -> None:
+    memory.pop(key, None)
+    memory[key] = value
+    if len(memory) > limit:
+        del memory[next(iter(memory))]

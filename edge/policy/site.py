@@ -1,0 +1,94 @@
+"""A site: the hosts it answers for, its origin, and every choice its operator makes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from edge.caching.freshness import FreshnessRules
+from edge.caching.reuse import ReuseRules
+from edge.caching.storing import StoringRules
+from edge.policy.key import KeyPolicy
+from edge.policy.profile import SAFE, Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One site's choices.
+
+    Attributes:
+        name: first of its hosts, in logs and metrics.
+        hosts: lower-case host names; "*.example.com" for all below one, "*" for every other.
+        origin: name of the origin that is asked.
+        profile: what the cache may do.
+        freshness: targeted fields, default lifetime, stale windows, heuristic.
+        key: which query arguments count.
+        collapse: whether concurrent requests for one key share one forward request.
+        collapse_wait: how long a request waits for another's response head before it goes alone, seconds.
+        max_request_content: octets, None for no limit.
+        strip_cookies: whether Cookie is dropped from requests and Set-Cookie from responses.
+        x_cache: whether responses carry X-Cache.
+        storing_rules, reuse_rules: the profile's part of these decisions, made of the above.
+    """
+
+    name: str
+    hosts: tuple[bytes, ...]
+    origin: str
+    profile: Profile = SAFE
+    freshness: FreshnessRules = field(default_factory=FreshnessRules)
+    key: KeyPolicy = field(default_factory=KeyPolicy)
+    collapse: bool = True
+    collapse_wait: float = 5.0
+    max_request_content: int | None = 1 << 20
+    strip_cookies: bool = False
+    x_cache: bool = True
+
+    storing_rules: StoringRules = field(init=False)
+    reuse_rules: ReuseRules = field(init=False)
+
+    def __post_init__(self) -> None:
+        profile = self.profile
+        storing = StoringRules(
+            self.freshness,
+            store_set_cookie=profile.store_set_cookie,
+            cookie_needs_explicit=profile.cookie_needs_explicit,
+            store_server_errors=profile.store_server_errors,
+            store_post=profile.store_post,
+        )
+        reuse = ReuseRules(
+            self.freshness,
+            honour_reload=profile.honour_reload,
+            stale_when_disconnected=profile.stale_when_disconnected,
+            s_maxage_forbids_stale=profile.s_maxage_forbids_stale,
+        )
+        object.__setattr__(self, "storing_rules", storing)
+        object.__setattr__(self, "reuse_rules", reuse)
+
+
+class Sites:
+    """The sites of a node by host."""
+
+    __slots__ = ("_any", "_below", "_exact")
+
+    def __init__(self, sites: Iterable[Site]) -> None:
+        self._exact: dict[bytes, Site] = {}
+        self._below: dict[bytes, Site] = {}
+        self._any: Site | None = None
+        for site in sites:
+            for host in site.hosts:
+                if host == b"*":
+                    self._any = site
+                elif host.startswith(b"*."):
+                    self._below[host[1:]] = site
+                else:
+                    self._exact[host] = site
+
+    def find(self, host: bytes) -> Site | None:
+        """Return the site for a lower-case host without port: exact, then the longest wildcard, then "*"."""
+        site = self._exact.get(host)
+        if site is not None:
+            return site
+        suffix = host
+        while self._below and (dot := suffix.find(b".", 1)) >= 0:
+            suffix = suffix[dot:]
+            if (below := self._below.get(suffix)) is not None:
+                return below
+        return self._any

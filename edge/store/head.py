@@ -1,0 +1,156 @@
+"""The body of a head record: a stored response's head as bytes, checked on the way out and again on the way in."""
+
+import math
+import re
+import struct
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Any
+
+from edge.caching.stored import Range, StoredResponse
+from edge.errors import ParseError, StoreDamaged, StoreError
+from edge.semantics.fields import FieldSection, is_field_value, is_token
+from edge.store.record import HEAD_LIMIT
+
+#: The most field lines, nominated fields or ranges one head can hold.
+COUNT_LIMIT = 4096
+
+# Framing belongs to a connection: a stored one that came back would desynchronise it (RFC 9112 §6.3, RFC 9110 §7.6.1).
+_REFUSED = frozenset({
+    b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade",
+})  # fmt: skip
+# status, request time, response time, complete length (-1: not known), epoch
+_FIXED = struct.Struct("<HddqQ")
+_SIZE = struct.Struct("<I")
+_RANGE = struct.Struct("<QQ")
+_ABSENT = 0xFFFFFFFF
+# Year 10000: whatever lies behind it was never a date of HTTP.
+_LATEST = 253402300800.0
+_is_line_free = re.compile(rb"[^\r\n\0]*").fullmatch
+
+
+def encode(stored: StoredResponse) -> bytes:
+    """Return `stored` as the body of a head record; StoreError if it is one that decoding would refuse."""
+    if (problem := _problem(stored)) is not None:
+        raise StoreError(problem)
+    length = -1 if stored.complete_length is None else stored.complete_length
+    parts = [_FIXED.pack(stored.status, stored.request_time, stored.response_time, length, stored.epoch)]
+    parts += map(_sized, (stored.generation, stored.key, stored.method, stored.reason))
+    parts.append(_encode_pairs(stored.nominated))
+    parts.append(_encode_pairs(stored.fields.lines))
+    parts.append(_SIZE.pack(len(stored.ranges)))
+    parts += (_RANGE.pack(first, last) for first, last in stored.ranges)
+    body = b"".join(parts)
+    if len(body) > HEAD_LIMIT:
+        raise StoreError("the head is too long to be stored")
+    return body
+
+
+def decode(body: bytes) -> StoredResponse:
+    """Return the stored response that `body` holds; StoreDamaged if there is anything wrong with it."""
+    reading = _Reading(body)
+    try:
+        status, request_time, response_time, length, epoch = reading.unpack(_FIXED)
+        generation, key, method, reason = (reading.sized() for _ in range(4))
+        nominated = tuple(reading.pair() for _ in range(reading.count()))
+        lines = [(reading.sized(), reading.sized()) for _ in range(reading.count())]
+        ranges = tuple(reading.range() for _ in range(reading.count()))
+        fields = FieldSection.checked(lines)
+    except (ParseError, struct.error) as error:
+        raise StoreDamaged("the head of a stored response is malformed") from error
+    stored = StoredResponse(
+        key, generation, method, nominated, status, reason, fields, request_time, response_time,
+        None if length == -1 else length, ranges, epoch,
+    )  # fmt: skip
+    problem = "there are bytes behind the head" if reading.rest else _problem(stored)
+    if problem is not None:
+        raise StoreDamaged(problem)
+    return stored
+
+
+def variant_of(stored: StoredResponse) -> bytes:
+    """Return 8 bytes that are the same for stored responses of one key with the same nominated fields."""
+    return blake2b(_encode_pairs(stored.nominated), digest_size=8).digest()
+
+
+class _Reading:
+    """What is left to decode."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw, self._at = raw, 0
+
+    @property
+    def rest(self) -> int:
+        return len(self._raw) - self._at
+
+    def unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
+        values = layout.unpack_from(self._raw, self._at)
+        self._at += layout.size
+        return values
+
+    def count(self) -> int:
+        (count,) = self.unpack(_SIZE)
+        if count > COUNT_LIMIT:
+            raise StoreDamaged("a head holds too many lines")
+        return count
+
+    def sized(self) -> bytes:
+        value = self.optional()
+        if value is None:
+            raise StoreDamaged("a head lacks a value")
+        return value
+
+    def optional(self) -> bytes | None:
+        (size,) = self.unpack(_SIZE)
+        if size == _ABSENT:
+            return None
+        if size > self.rest:
+            raise StoreDamaged("a value of a head is longer than the head")
+        self._at += size
+        return self._raw[self._at - size : self._at]
+
+    def range(self) -> Range:
+        first, last = self.unpack(_RANGE)
+        return first, last
+
+    def pair(self) -> tuple[bytes, bytes | None]:
+        return self.sized(), self.optional()
+
+
+def _sized(value: bytes | None) -> bytes:
+    return _SIZE.pack(_ABSENT) if value is None else _SIZE.pack(len(value)) + value
+
+
+def _encode_pairs(pairs: tuple[tuple[bytes, bytes | None], ...]) -> bytes:
+    return _SIZE.pack(len(pairs)) + b"".join([_sized(name) + _sized(value) for name, value in pairs])
+
+
+def _problem(stored: StoredResponse) -> str | None:
+    """Return what is wrong with `stored`, or None."""
+    if not stored.key or len(stored.generation) != 8 or not is_token(stored.method):
+        return "a head without key, generation or method"
+    if not 100 <= stored.status <= 999 or not is_field_value(stored.reason):
+        return "a head with an impossible status line"
+    if max(len(stored.fields), len(stored.nominated), len(stored.ranges)) > COUNT_LIMIT:
+        return "a head holds too many lines"
+    if not all(is_token(name) and is_field_value(value) and name not in _REFUSED for name, value in stored.fields):
+        return "a head with a field line that must not be stored"
+    if not all(is_token(name) and _is_line_free(value or b"") for name, value in stored.nominated):
+        return "a head with a malformed nominated field"
+    if not all(math.isfinite(time) and 0 <= time < _LATEST for time in (stored.request_time, stored.response_time)):
+        return "a head with an impossible time"
+    if not 0 <= stored.epoch < 1 << 64:
+        return "a head with an impossible epoch"
+    return _range_problem(stored)
+
+
+def _range_problem(stored: StoredResponse) -> str | None:
+    length = (1 << 63) - 1 if stored.complete_length is None else stored.complete_length
+    if not 0 <= length < 1 << 63:
+        return "a head with an impossible length"
+    edges = [edge for held in stored.ranges for edge in held]
+    if edges and (edges[0] < 0 or edges[-1] > length):
+        return "a head with ranges beyond its length"
+    if not all(first < last for first, last in stored.ranges) or any(a > b for a, b in pairwise(edges)):
+        return "a head with ranges out of order"
+    return None

@@ -1,0 +1,189 @@
+"""The log: appends records to segments and tells the index, group by group, in one thread.
+
+Everything here blocks and belongs to the writer thread.  Records are in their segment before the index names them; a
+group that fails is not in the index at all.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from edge.errors import StoreError, StoreFull
+from edge.store import head
+from edge.store.entry import Entry, Outcome
+from edge.store.index import HeadRef, Index, Place, Transaction, intersection, with_head, without_generation
+from edge.store.layout import Layout
+from edge.store.reclaim import Reclaim
+from edge.store.record import EVERY_GENERATION, Header, Kind, encode_header, header_of
+from edge.store.segment import Segment, Segments
+
+# Joined and written in one go: copying more would cost more than the calls it saves.
+_WRITE_SIZE = 1 << 20
+
+
+class Log:
+    """Appends entries and has segments freed.
+
+    Args:
+        segments: the segments, of which the log is the only writer.
+        index: the index, of which the log is the only writer.
+        layout: the shares of the quota.
+        sequence: the last sequence number given.
+        active: a segment that is indexed up to its tail, to append to; None to begin a new one.
+        is_needed: whether a generation is being written or read.
+        visits: how often a generation, or the heads of a key hash, were used in memory.
+    """
+
+    def __init__(
+        self,
+        segments: Segments,
+        index: Index,
+        layout: Layout,
+        *,
+        sequence: int,
+        active: Segment | None,
+        is_needed: Callable[[bytes], bool],
+        visits: Callable[[bytes], int],
+    ) -> None:
+        self._segments, self._index, self._layout = segments, index, layout
+        self._sequence, self._active = sequence, active
+        self._reclaim = Reclaim(segments, index, self._append_in, is_needed=is_needed, visits=visits)
+        self._outcome = Outcome()
+
+    def append(self, entries: Sequence[Entry]) -> Outcome:
+        """Write `entries` and return what became of them."""
+        outcome = self._outcome = Outcome()
+        try:
+            while outcome.done < len(entries):
+                with self._index.writing() as transaction:
+                    done = self._append_in(transaction, entries[outcome.done :])
+                outcome.done += done
+                if outcome.done < len(entries):
+                    self._roll()
+            if self._index.is_crowded:
+                self._thin_index()
+        except StoreError as error:
+            outcome.error = error
+        return outcome
+
+    def fit(self) -> None:
+        """Free segments until all fit their share, which may have become smaller since they were made."""
+        while self._segments.size > self._layout.segments:
+            self._free_oldest()
+
+    def _append_in(self, transaction: Transaction, entries: Sequence[Entry]) -> int:
+        """Write as many `entries` as the active segment has room for, and return how many that are."""
+        active, done = self._active, 0
+        at, end = (active.tail, active.size) if active is not None else (0, 0)
+        records: list[bytes] = []
+        for given in entries:
+            entry = self._trimmed(transaction, given)
+            if entry.kind is not None and at + entry.size > end:
+                break
+            done += 1
+            place = Place(active.id, at, entry.size) if active is not None else None
+            variant = head.variant_of(entry.stored) if entry.stored is not None else b""
+            self._outcome.replaced += apply(self._index, transaction, entry.kind, entry, variant, place)
+            if entry.kind is not None:
+                records += (encode_header(self._header(entry, entry.kind)), entry.body)
+                at += entry.size
+        if active is not None and records:
+            self._write(active, records)
+            self._index.mark(transaction, active.id, at, self._sequence)
+        return done
+
+    def _header(self, entry: Entry, kind: Kind) -> Header:
+        if not entry.sequence:
+            self._sequence += 1
+        return header_of(
+            kind, entry.body, key_hash=entry.key_hash, generation=entry.generation,
+            sequence=entry.sequence or self._sequence, offset=entry.offset,
+        )  # fmt: skip
+
+    def _trimmed(self, transaction: Transaction, entry: Entry) -> Entry:
+        """Return `entry`; a head says no more than is indexed, and is the removal of itself when that is nothing."""
+        stored = entry.stored
+        if stored is None or not stored.ranges:
+            return entry
+        held = intersection(stored.ranges, self._index.held(transaction, entry.generation))
+        if held == stored.ranges:
+            return entry
+        self._outcome.changed.add(entry.key_hash)
+        if not held:
+            return Entry(Kind.REMOVED, entry.key_hash, entry.generation)
+        rest = replace(stored, ranges=held)
+        return Entry(Kind.HEAD, entry.key_hash, entry.generation, head.encode(rest), stored=rest)
+
+    @staticmethod
+    def _write(segment: Segment, records: list[bytes]) -> None:
+        try:
+            for group in _groups(records):
+                segment.write(group)
+        except OSError as error:
+            raise StoreError(f"{segment.path.name} cannot be written: {error.strerror}") from error
+
+    def _roll(self) -> None:
+        """Begin the next segment, and free so many that one more would fit: what is moved needs somewhere to go."""
+        size, share = self._layout.segment_size, self._layout.segments
+        while self._segments.size + size > share:
+            self._free_oldest()
+        try:
+            self._active = self._segments.create(size)
+        except StoreFull:
+            # The disk is fuller than the quota says: live on what there is.
+            self._free_oldest()
+            self._active = self._segments.create(size)
+        while self._segments.size + size > share and self._segments.oldest is not self._active:
+            self._free_oldest()
+
+    def _thin_index(self) -> None:
+        """Free a segment because the index can take no more."""
+        if self._segments.oldest is self._active:
+            self._roll()
+        if self._segments.oldest is not self._active:
+            self._free_oldest()
+
+    def _free_oldest(self) -> None:
+        oldest = self._segments.oldest
+        if oldest is None:
+            raise StoreFull("there is no room for a segment and none to free")
+        if oldest is self._active:
+            self._active = None
+        self._reclaim.free(oldest, self._active.room if self._active is not None else 0, self._outcome)
+
+
+def apply(
+    index: Index, transaction: Transaction, kind: Kind | None, entry: Entry | Header, variant: bytes, place: Place | None
+) -> list[bytes]:
+    """Let the index say what a record at `place` says, and return the generations that have no head any more."""
+    match kind:
+        case Kind.CHUNK if place is not None:
+            index.put_chunk(transaction, entry.generation, entry.offset, place)
+        case Kind.FORGOTTEN:
+            index.drop_chunk(transaction, entry.generation, entry.offset)
+        case Kind.HEAD:
+            heads = index.heads_in(transaction, entry.key_hash)
+            heads, gone = with_head(heads, HeadRef(entry.generation, variant, place))
+            index.put_heads(transaction, entry.key_hash, heads)
+            return gone
+        case Kind.REMOVED:
+            generation = None if entry.generation == EVERY_GENERATION else entry.generation
+            heads, gone = without_generation(index.heads_in(transaction, entry.key_hash), generation)
+            index.put_heads(transaction, entry.key_hash, heads)
+            return gone
+        case _:
+            index.drop_chunks(transaction, entry.generation)
+    return []
+
+
+def _groups(records: list[bytes]) -> list[bytes]:
+    """Return `records` joined to writes of about _WRITE_SIZE."""
+    groups: list[bytes] = []
+    waiting: list[bytes] = []
+    size = 0
+    for record in records:
+        waiting.append(record)
+        size += len(record)
+        if size >= _WRITE_SIZE:
+            groups.append(b"".join(waiting))
+            waiting, size = [], 0
+    return [*groups, b"".join(waiting)]

@@ -1,0 +1,114 @@
+"""Plain integers and fixed buckets: what one exchange costs to count is a dictionary look-up and some additions."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from itertools import accumulate
+from typing import final
+
+from edge.exchange.ports import Record
+from edge.telemetry.schema import METHODS, OTHER, OUTCOMES, SECONDS
+
+#: More reason or event names than this is a bug; the rest is folded into OTHER.
+MAX_NAMES = 256
+
+Labels = tuple[str, ...]
+
+
+@final
+class Histogram:
+    """Counts of values in seconds by bucket, and their sum."""
+
+    __slots__ = ("buckets", "sum")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(SECONDS) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one value."""
+        self.buckets[bisect_left(SECONDS, seconds)] += 1
+        self.sum += seconds
+
+    def cumulative(self) -> list[int]:
+        """Return for each upper bound, infinity last, how many values are at or below it."""
+        return list(accumulate(self.buckets))
+
+
+@final
+class Series:
+    """The exchanges that agree in site, method, status and outcome."""
+
+    __slots__ = ("bytes", "duration", "requests")
+
+    def __init__(self, duration: Histogram) -> None:
+        self.requests = 0
+        self.bytes = 0
+        self.duration = duration
+
+
+@final
+class Counters:
+    """Totals since the start.
+
+    Attributes:
+        series: by (site, method, code, outcome).
+        durations: by (site, outcome), shared by the series.
+    """
+
+    def __init__(self, sites: Iterable[str]) -> None:
+        self.series: dict[Labels, Series] = {}
+        self.durations: dict[Labels, Histogram] = {}
+        self.first_byte = Histogram()
+        self.origin_duration = Histogram()
+        self.origin_codes: dict[str, int] = {}
+        self.reasons: dict[str, int] = {}
+        self.events: dict[str, int] = {}
+        self.incomplete = 0
+        self._sites = frozenset(sites) | {""}
+        self._known: dict[tuple[str, bytes, int, str], Series] = {}
+
+    def add(self, record: Record) -> None:
+        """Count one exchange."""
+        method = record.request.method if record.request is not None else b""
+        # The dictionary must not grow with what a client invents: an unknown method is folded before it is a key.
+        key = (record.site, method if method in METHODS else b"", record.status, record.outcome)
+        series = self._known.get(key) or self._new_series(key)
+        series.requests += 1
+        series.bytes += record.bytes_out
+        series.duration.observe(record.seconds)
+        self.first_byte.observe(record.first_byte_seconds)
+        if record.detail:
+            self._add_named(self.reasons, record.detail, 1)
+        if record.origin_status is not None:
+            code = _code(record.origin_status)
+            self.origin_codes[code] = self.origin_codes.get(code, 0) + 1
+        if record.origin_seconds is not None:
+            self.origin_duration.observe(record.origin_seconds)
+        if not record.complete:
+            self.incomplete += 1
+
+    def add_event(self, name: str, amount: int) -> None:
+        """Count a named event."""
+        self._add_named(self.events, name, amount)
+
+    def _new_series(self, key: tuple[str, bytes, int, str]) -> Series:
+        site, method, status, outcome = key
+        site = site or "-" if site in self._sites else OTHER
+        outcome = outcome if outcome in OUTCOMES else OTHER
+        labels = (site, method.decode() or OTHER, _code(status), outcome)
+        duration = self.durations.setdefault((site, outcome), Histogram())
+        series = self.series.setdefault(labels, Series(duration))
+        # A site or an outcome that nobody configured is counted, but not remembered.
+        if OTHER not in {site, outcome}:
+            self._known[key] = series
+        return series
+
+    @staticmethod
+    def _add_named(counts: dict[str, int], name: str, amount: int) -> None:
+        if name not in counts and len(counts) >= MAX_NAMES:
+            name = OTHER
+        counts[name] = counts.get(name, 0) + amount
+
+
+def _code(status: int) -> str:
+    return str(status) if 100 <= status <= 599 else OTHER

@@ -1,0 +1,77 @@
+"""The port `Telemetry`: everything that happened passes here once."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import final
+
+from edge.clock import Clock
+from edge.exchange.ports import Record
+from edge.telemetry.access_log import AccessLog
+from edge.telemetry.counters import Counters
+from edge.telemetry.gauges import Gauges
+from edge.telemetry.ring import Ring
+from edge.telemetry.windows import WINDOWS, Windows
+
+RING_CAPACITY = 1000
+
+
+@final
+class Recorder:
+    """Counts, logs and remembers exchanges; never waits, never raises.
+
+    Args:
+        clock: where the seconds of the windows come from.
+        sites: the names of the sites there are; any other is counted as OTHER.
+        access_log: where lines go, None for no log.
+    """
+
+    def __init__(self, clock: Clock, sites: Iterable[str], access_log: AccessLog | None = None) -> None:
+        self.counters = Counters(sites)
+        self.windows = Windows(clock)
+        self.ring = Ring(RING_CAPACITY)
+        self.access_log = access_log
+
+    def exchange_ended(self, record: Record) -> None:
+        """Count, log and remember one exchange."""
+        self.counters.add(record)
+        self.windows.add(record)
+        self.ring.add(record)
+        if self.access_log is not None:
+            self.access_log.write(record)
+
+    def count(self, counter: str, amount: int = 1) -> None:
+        """Add to a named counter."""
+        self.counters.add_event(counter, amount)
+
+    @property
+    def log_dropped(self) -> int:
+        """How many access log lines were lost."""
+        return 0 if self.access_log is None else self.access_log.dropped
+
+    def stats(self, gauges: Gauges) -> dict[str, object]:
+        """Return what the dashboard shows, as JSON can take it."""
+        return {
+            "uptime_seconds": math.floor(self.windows.uptime()),
+            "windows": {name: self.windows.summary(span) for name, span in WINDOWS.items()},
+            "totals": self._totals(),
+            "requests_in_flight": gauges.in_flight(),
+            "connections": gauges.connections(),
+            "store": asdict(gauges.store()),
+            "origins": [asdict(origin) for origin in gauges.origins()],
+        }
+
+    def _totals(self) -> dict[str, object]:
+        outcomes: dict[str, int] = {}
+        for (_site, _method, _code, outcome), series in self.counters.series.items():
+            outcomes[outcome] = outcomes.get(outcome, 0) + series.requests
+        return {
+            "requests": sum(outcomes.values()),
+            "bytes": sum(series.bytes for series in self.counters.series.values()),
+            "outcomes": outcomes,
+            "reasons": dict(self.counters.reasons),
+            "events": dict(self.counters.events),
+            "origin_requests": sum(self.counters.origin_codes.values()),
+            "incomplete_responses": self.counters.incomplete,
+            "log_dropped": self.log_dropped,
+        }

@@ -1,0 +1,298 @@
+"""One connection to an origin: an asyncio protocol that carries one exchange at a time.
+
+It is reused only after an exchange of which both sides ended exactly where their framing said.  Everything else,
+an origin that talks without being asked included, costs the connection: bytes never pass from one exchange to the next.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from edge.clock import Clock
+from edge.errors import EdgeError, InternalError, UpstreamClosed, UpstreamClosedEarly, UpstreamTimeout
+from edge.exchange.ports import Source
+from edge.semantics.messages import Request, Response
+from edge.tasks import spawn
+from edge.upstream.deadline import Deadline
+from edge.upstream.parser import ResponseParser
+from edge.upstream.request import ContentFraming
+from edge.upstream.response import OriginResponse
+from edge.upstream.settings import Timeouts
+
+Interim = Callable[[Response], None]
+
+
+class Keeper(Protocol):
+    """Who is told when a connection can be reused, or never again: the pool."""
+
+    def release(self, connection: "Connection") -> None:
+        """Take back a connection that is ready for another exchange."""
+        ...
+
+    def discard(self, connection: "Connection") -> None:
+        """Forget a connection; called once."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """A connection that carries one exchange after another.
+
+    Attributes:
+        keeper: who is told what becomes of it; without one it is closed after its first exchange.
+        opened: when it was made, on the monotonic clock.
+        idle_since: when the keeper last put it by.
+        idle_timeout: how many seconds the origin said it keeps it idle, None if it did not say.
+        is_reused: whether an exchange has ended on it.
+    """
+
+    def __init__(self, clock: Clock, timeouts: Timeouts) -> None:
+        self.keeper: Keeper | None = None
+        self.opened = self.idle_since = clock.monotonic()
+        self.idle_timeout: int | None = None
+        self.is_reused = False
+        self._clock = clock
+        self._timeouts = timeouts
+        self._loop = asyncio.get_running_loop()
+        self._deadline = Deadline(self._timed_out)
+        self._transport: asyncio.Transport | None = None
+        self._is_paused = False
+        self._drained: asyncio.Future[None] | None = None
+        self._parser: ResponseParser | None = None
+        self._response: OriginResponse | None = None
+        self._waiter: asyncio.Future[OriginResponse] | None = None
+        self._interim: Interim | None = None
+        self._request_time = 0.0
+        self._is_sent = True
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another exchange may begin."""
+        return self._parser is None and self._transport is not None and not self._transport.is_closing()
+
+    async def exchange(
+        self, request: Request, head: bytes, content: Source | None, interim: Interim | None
+    ) -> OriginResponse:
+        """Send `request`, whose `head` is ready to send, and return its response once the final head has arrived.
+
+        The connection must be usable.  A final head that arrives before all of `content` was sent stops the sending.
+
+        Raises:
+            UpstreamClosedEarly: the connection had been used before and died without a byte of the response.
+            UpstreamClosed: it died otherwise.
+            UpstreamTimeout: the origin was too slow to take the request or to answer it.
+            UpstreamProtocolError: what came is not a valid response.
+            DownstreamError: reading `content` or calling `interim` raised it.
+        """
+        self._parser = ResponseParser(request.method)
+        self._interim = interim
+        waiter: asyncio.Future[OriginResponse] = self._loop.create_future()
+        self._waiter = waiter
+        self._is_sent = content is None
+        self._request_time = self._clock.now()
+        self._write(head)
+        sending = None
+        if content is None:
+            self._deadline.set(self._timeouts.first_byte)
+        else:
+            sending = spawn(self._send_content(content, request.content_length), name="upstream-content")
+        try:
+            try:
+                return await waiter
+            finally:
+                # Nobody else may read `content` before this has stopped to.
+                if sending is not None and not sending.done():
+                    sending.cancel()
+                    await asyncio.wait([sending])
+        except asyncio.CancelledError:
+            if waiter.cancelled():
+                self.abort()
+            elif waiter.exception() is None:
+                waiter.result().close()
+            raise
+
+    def close(self) -> None:
+        """Close an idle connection."""
+        if self._transport is not None:
+            self._transport.close()
+        self._gone()
+
+    def abort(self) -> None:
+        """Give the connection up, and the exchange on it; does nothing once it is gone."""
+        self._fail(UpstreamClosed("the exchange was given up"))
+
+    def pause(self) -> None:
+        """Receive nothing more for now; the origin is not to blame for what it cannot send."""
+        self._is_paused = True
+        self._deadline.clear()
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Receive again."""
+        self._is_paused = False
+        self._deadline.set(self._timeouts.between_bytes)
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the response; without a request there can be none."""
+        parser = self._parser
+        if parser is None:
+            self.abort()
+            return
+        try:
+            parser.feed(data)
+            self._pass_interim(parser)
+        except EdgeError as error:
+            self._fail(error)
+            return
+        if parser.head is not None:
+            self._pass_content(parser, parser.head)
+
+    def eof_received(self) -> bool:
+        """Take the end of the connection, which is the end of content that has no other."""
+        if self._parser is None:
+            self._gone()
+        elif self._response is not None and self._is_eof_meant():
+            self._parser.feed_eof()
+            if self._parser.is_complete:
+                self._finish(self._parser, self._response)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail what was under way."""
+        error = UpstreamClosed("the origin closed the connection before the response was whole")
+        if self.is_reused and self._parser is not None and not self._parser.has_begun:
+            error = UpstreamClosedEarly("the origin closed the connection when it was to be reused")
+        error.__cause__ = exc
+        self._fail(error)
+
+    def pause_writing(self) -> None:
+        """Make `_send_content` wait."""
+        self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Let `_send_content` go on."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+
+    async def _send_content(self, content: Source, length: int | None) -> None:
+        """Send all of `content`, chunked when `length` is None; what goes wrong fails the exchange."""
+        framing = ContentFraming(length)
+        try:
+            while piece := await content.read():
+                self._write(framing.piece(piece))
+                await self._drain()
+            self._write(framing.end())
+        except EdgeError as error:
+            self._fail(error)
+        except Exception:
+            self._fail(InternalError("reading the request content failed"))
+            raise
+        else:
+            self._is_sent = True
+            if self._parser is not None:
+                self._deadline.set(self._timeouts.first_byte)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def _drain(self) -> None:
+        if (drained := self._drained) is not None:
+            self._deadline.set(self._timeouts.between_bytes)
+            await drained
+            self._deadline.clear()
+
+    def _pass_interim(self, parser: ResponseParser) -> None:
+        if parser.interim:
+            if self._interim is not None:
+                for response in parser.interim:
+                    self._interim(response)
+            parser.interim.clear()
+
+    def _pass_content(self, parser: ResponseParser, head: Response) -> None:
+        if not self._is_paused:
+            self._deadline.set(self._timeouts.between_bytes)
+        response = self._response
+        if response is None and (response := self._begin_response(parser, head)) is None:
+            return
+        if parser.pieces:
+            response.put(parser.pieces)
+            parser.pieces.clear()
+        if parser.is_complete:
+            self._finish(parser, response)
+
+    def _begin_response(self, parser: ResponseParser, head: Response) -> OriginResponse | None:
+        """Give the response to who waits for it; None, and no connection any more, when nobody does."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            self.abort()
+            return None
+        response = self._response = OriginResponse(
+            head,
+            parser.content_length,
+            request_time=self._request_time,
+            response_time=self._clock.now(),
+            flow=self,
+        )
+        waiter.set_result(response)
+        return response
+
+    def _finish(self, parser: ResponseParser, response: OriginResponse) -> None:
+        """End the exchange cleanly; hand the connection back, or close it when it cannot be used again."""
+        response.end()
+        self._forget_exchange()
+        if self.keeper is None or not (parser.is_reusable and self._is_sent):
+            self.abort()
+            return
+        if self._is_paused:
+            self.resume()
+        self._deadline.clear()
+        self.is_reused = True
+        self.idle_timeout = parser.idle_timeout
+        self.keeper.release(self)
+
+    def _is_eof_meant(self) -> bool:
+        """Whether the origin itself ended the stream: in TLS it says so, and whoever cuts the line cannot."""
+        tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        if tls is None:
+            return True
+        try:
+            # RFC 9112 §9.8: without close_notify, content that ends with the connection is incomplete.
+            return cast("ssl.SSLObject", tls).read(1) == b""
+        except ssl.SSLError:
+            return False
+
+    def _timed_out(self) -> None:
+        if self._parser is not None:
+            self._fail(UpstreamTimeout("the origin kept us waiting for too long"))
+
+    def _fail(self, error: EdgeError) -> None:
+        """End the exchange with `error`, if there is one, and the connection."""
+        response, waiter = self._response, self._waiter
+        self._forget_exchange()
+        if response is not None:
+            response.fail(error)
+        elif waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+        if self._transport is not None:
+            self._transport.abort()
+        self._gone()
+
+    def _forget_exchange(self) -> None:
+        self._parser = self._response = self._waiter = self._interim = None
+
+    def _gone(self) -> None:
+        self._transport = None
+        self._deadline.close()
+        self.resume_writing()
+        keeper, self.keeper = self.keeper, None
+        if keeper is not None:
+            keeper.discard(self)

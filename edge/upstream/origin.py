@@ -1,0 +1,109 @@
+"""The way to one origin: connect, send, and send once more when that is safe; implements the exchange's `Upstream`."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+from edge.clock import Clock
+from edge.errors import UpstreamClosedEarly, UpstreamConnectError, UpstreamError, UpstreamTimeout
+from edge.exchange.ports import Source
+from edge.semantics.messages import IDEMPOTENT_METHODS, Request, Response
+from edge.upstream.addresses import Addresses, Lookup, system_lookup
+from edge.upstream.connection import Connection
+from edge.upstream.pool import Pool, PoolStatistics
+from edge.upstream.request import request_head
+from edge.upstream.response import OriginResponse
+from edge.upstream.settings import OriginSettings
+
+#: How many addresses one attempt to connect goes through.
+ADDRESSES_TRIED = 4
+
+
+class Origin:
+    """One origin and the connections to it."""
+
+    def __init__(self, settings: OriginSettings, clock: Clock, *, lookup: Lookup = system_lookup) -> None:
+        """Prepare to connect.
+
+        Raises:
+            OSError: `settings.ca_file` cannot be read or holds no certificate.
+        """
+        self.settings = settings
+        self._clock = clock
+        self._addresses = Addresses(settings.host, settings.port, clock, lookup=lookup)
+        self._tls = _tls_context(settings) if settings.scheme == "https" else None
+        self._server_name = (settings.server_name or self._addresses.host) if self._tls else None
+        self._pool = Pool(self._connect, settings.limits, clock)
+
+    async def send(
+        self, request: Request, content: Source | None, interim: Callable[[Response], None] | None
+    ) -> OriginResponse:
+        """Send `request` and return the final response's head, as the port says.
+
+        An idempotent request without content is sent again, once and on a connection that has not been idle, when
+        a reused connection turns out to be dead (RFC 9112 §9.3.1).
+        """
+        head = request_head(request, self.settings.authority)
+        connection = await self._pool.acquire()
+        try:
+            return await connection.exchange(request, head, content, interim)
+        except UpstreamClosedEarly:
+            if content is not None or request.method not in IDEMPOTENT_METHODS:
+                raise
+        connection = await self._pool.acquire(fresh=True)
+        return await connection.exchange(request, head, content, interim)
+
+    def statistics(self) -> PoolStatistics:
+        """Return how the connections are used."""
+        return self._pool.statistics()
+
+    def close(self) -> None:
+        """Close idle connections and take no more requests; what is under way goes on to its end."""
+        self._pool.close()
+
+    async def _connect(self) -> Connection:
+        """Connect to one of the addresses, within the connect timeout for all of them."""
+        deadline = asyncio.get_running_loop().time() + self.settings.timeouts.connect
+        try:
+            async with asyncio.timeout_at(deadline):
+                addresses = await self._addresses.candidates()
+        except TimeoutError as error:
+            raise UpstreamTimeout(f"no answer for {self._addresses.host} in time") from error
+        return await self._connect_to_first(addresses[:ADDRESSES_TRIED], deadline)
+
+    async def _connect_to_first(self, addresses: list[str], deadline: float) -> Connection:
+        """Connect to the first address that lets us; each may take its share of the time that is left."""
+        loop = asyncio.get_running_loop()
+        failure: UpstreamError = UpstreamConnectError("no address")
+        for tried, address in enumerate(addresses):
+            now = loop.time()
+            try:
+                async with asyncio.timeout_at(now + (deadline - now) / (len(addresses) - tried)):
+                    return await self._dial(address)
+            except TimeoutError as error:
+                failure = UpstreamTimeout(f"no connection to {address} in time")
+                failure.__cause__ = error
+            except OSError as error:
+                failure = UpstreamConnectError(f"no connection to {address}: {error}")
+                failure.__cause__ = error
+            self._addresses.mark_failed(address)
+        raise failure
+
+    async def _dial(self, address: str) -> Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(self._clock, self.settings.timeouts),
+            address,
+            self.settings.port,
+            ssl=self._tls,
+            server_hostname=self._server_name,
+        )
+        return connection
+
+
+def _tls_context(settings: OriginSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    if not settings.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,74 @@
+"""A request as HTTP/1.1 bytes: our own Host and framing around fields that are ready to send (RFC 9112 §3, §6)."""
+
+import re
+from functools import lru_cache
+
+from edge.errors import InternalError
+from edge.semantics.messages import Request
+
+#: The fields that this connection makes itself.
+_OURS = frozenset({b"host", b"connection", b"content-length", b"transfer-encoding"})
+#: RFC 9110 §8.6: methods that define a meaning for content say so even when there is none.
+_METHODS_WITH_CONTENT = frozenset({b"POST", b"PUT", b"PATCH"})
+_has_control = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
+
+
+def request_head(request: Request, authority: bytes | None = None) -> bytes:
+    """Return the head of `request`, with `authority` instead of the target's when given.
+
+    Raises:
+        InternalError: a part of the request would break out of its line.
+    """
+    target = request.target
+    lines = [b"%s %s HTTP/1.1\r\nHost: %s" % (request.method, target.path_and_query, authority or target.authority)]
+    lines += [b"%s: %s" % (_written_name(name), value) for name, value in request.fields.lines if name not in _OURS]
+    if request.content_length is not None:
+        lines.append(b"Content-Length: %d" % request.content_length)
+    elif request.has_content:
+        lines.append(b"Transfer-Encoding: chunked")
+    elif request.method in _METHODS_WITH_CONTENT:
+        lines.append(b"Content-Length: 0")
+    head = b"\r\n".join(lines)
+    # One line break between two lines and one within the first: any other was smuggled in by a value.
+    if not head.count(b"\r") == head.count(b"\n") == len(lines) or _has_control(head):
+        raise InternalError("a request line or field holds a control character")
+    return head + b"\r\n\r\n"
+
+
+class ContentFraming:
+    """Request content as its head announced it: `length` octets, or chunked when that is None."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, length: int | None) -> None:
+        self._left = length
+
+    def piece(self, piece: bytes) -> bytes:
+        """Return `piece`, which is not empty, as it is sent; InternalError if it goes beyond the length."""
+        if self._left is None:
+            return b"%x\r\n%b\r\n" % (len(piece), piece)
+        self._left -= len(piece)
+        if self._left < 0:
+            raise InternalError("the request content is longer than announced")
+        return piece
+
+    def end(self) -> bytes:
+        """Return what is sent after the last piece; InternalError if the content is not as long as announced."""
+        if self._left is None:
+            return b"0\r\n\r\n"
+        if self._left:
+            # The origin would take the next request for the rest of this one.
+            raise InternalError("the request content is shorter than announced")
+        return b""
+
+
+@lru_cache(maxsize=1024)
+def _written_name(name: bytes) -> bytes:
+    return _IRREGULAR_NAMES.get(name) or name.title()
+
+
+_IRREGULAR_NAMES = {
+    written.lower(): written
+    for written in (b"CDN-Loop", b"Content-MD5", b"DNT", b"ETag", b"Last-Event-ID", b"SOAPAction", b"TE",
+                    b"WWW-Authenticate", b"X-Request-ID")
+}  # fmt: skip

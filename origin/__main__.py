@@ -1,0 +1,5 @@
+"""`python -m origin`."""
+
+from origin.cli import main
+
+main()
