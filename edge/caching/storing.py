@@ -27,10 +27,9 @@ class NotStored(StrEnum):
     VARY_TOO_LONG = "vary-too-long"
     NO_LIFETIME = "no-lifetime"
     PARTIAL_UNCLEAR = "partial-unclear"
-    INCOMPLETE = "incomplete"
-    INVALIDATED = "invalidated"
     STORE_UNAVAILABLE = "store-unavailable"
     USABLE_STORED = "usable-stored"
+    CONNECTION_OPTION = "connection-option"
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ SETTINGS: tuple[Setting, ...] = (
         "site[].ttl.stale_if_error", DURATION, "0s",
         "How long a stale response may be used while the origin fails, if it does not say (RFC 5861).", _TTL,
     ),
-    Setting("site[].ttl.heuristic", BOOLEAN, ON, "Whether Last-Modified gives a lifetime (RFC 9111 §4.2.2)."),
+    Setting("site[].ttl.heuristic", BOOLEAN, OFF, "Whether Last-Modified gives a lifetime; strict-rfc always does."),
     Setting("limits.request_line", SIZE, "8KiB", "Longest request line, then 414.", _FIELD),
     Setting("limits.field", SIZE, "8KiB", "Longest field line, then 431.", _FIELD),
     Setting("limits.field_section", SIZE, "32KiB", "Longest field section, then 431.", _FIELD),

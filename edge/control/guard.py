@@ -63,5 +63,6 @@ async def _answered(request: web.Request, handler: Handler, own: frozenset[str])
     except web.HTTPException as error:
         return problem(error.status)
     except Exception:
+        # The top of a request: the log gets the traceback, the client a number.
         log.exception("admin request failed")
         return problem(500)

@@ -1,9 +1,8 @@
 """An HTTP/1.1 connection: requests in, answers out, in order (RFC 9112)."""
 
 import asyncio
-import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
@@ -17,22 +16,12 @@ from edge.errors import (
     FieldsTooLarge,
     TargetTooLong,
 )
-from edge.semantics.fields import FieldSection
-from edge.semantics.messages import Request, Response
 from edge.tasks import spawn
 
 if TYPE_CHECKING:
     from edge.downstream.listener import Listener
 
-log = logging.getLogger("edge.downstream")
-
-#: Called for each request, in order; what it raises closes the connection.
-Handler = Callable[[Request, Content, Http1Responder, str], Awaitable[None]]
-#: Called for a request that could not be parsed.
-RefusalHandler = Callable[[DownstreamError, Http1Responder, str], None]
-
 _HEAD_END = b"\r\n\r\n"
-_CONTINUE = Response(100, FieldSection())
 
 
 class _Phase(Enum):
@@ -293,7 +282,7 @@ class Http1(asyncio.Protocol):
                 item = self._queue[0]
                 if isinstance(item, DownstreamError):
                     responder = Http1Responder(self, None, keep_alive=False)
-                    self._listener.refuse(item, responder, self._client)
+                    await self._listener.refuse(item, responder, self._client)
                     keep = False
                 else:
                     keep = await self._serve_one(*item)

@@ -16,8 +16,10 @@ from edge.semantics.messages import Request
 
 log = logging.getLogger("edge.downstream")
 
+#: Called for each request of a connection, in order; must not raise.
 Handle = Callable[[Request, Content, Http1Responder, str], Awaitable[None]]
-Refuse = Callable[[DownstreamError, Http1Responder, str], None]
+#: Called instead for what could not be parsed as a request.
+Refuse = Callable[[DownstreamError, Http1Responder, str], Awaitable[None]]
 _BACKLOG = 4096
 _SWEEP = 0.5
 
@@ -46,19 +48,24 @@ class Listener:
         self._server = await loop.create_server(lambda: Http1(self), sock=bound, backlog=_BACKLOG)
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
 
-    async def drain(self, seconds: float) -> None:
-        """Accept no more, let the requests in progress end, and reset what is left after `seconds`."""
+    def drain(self) -> None:
+        """Accept no more, close what is idle, and let every answer in progress be its connection's last."""
         self.is_draining = True
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):
             connection.close_if_idle()
+
+    async def drained(self) -> None:
+        """Wait until no connection is left."""
+        while self._connections:
+            self._empty.clear()
+            await self._empty.wait()
+
+    def cut(self) -> None:
+        """Reset the connections that are left."""
         if self._connections:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._empty.wait()
-            except TimeoutError:
-                log.warning("%d connections were cut after draining for %g s", len(self._connections), seconds)
+            log.warning("%d connections were cut off", len(self._connections))
         for connection in list(self._connections):
             connection.abort()
         if self._sweeper is not None:
@@ -72,7 +79,6 @@ class Listener:
     def opened(self, connection: Http1) -> None:
         """Take note of a new connection; one too many is refused at once."""
         self._connections.add(connection)
-        self._empty.clear()
         if len(self._connections) > self.limits.connections:
             connection.abort()
 
@@ -109,5 +115,5 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError:
         bound.close()
         raise
-    bound.setblocking(False)
+    bound.setblocking(False)  # noqa: FBT003 - the socket API is positional
     return bound

@@ -1,6 +1,8 @@
 """The story of one request, told through ports.
 
-Start with `ports` (what the world must offer) and `driver` (the story).  `lookup` finds and selects, `flight` is one
-forward request that others may follow, `forward` speaks to the origin and stores, `deliver` answers the client with
-preconditions, ranges, Age and Cache-Status.  Nothing here opens a socket or a file, or reads a clock of its own.
+Start with `driver` (the story); `edge.ports` says what the world must offer.  `plan` decides what of a response a
+request gets, `deliver` sends it.  `asking` speaks to the origin and stores what it may, `collapsing` lets like
+requests share one answer (`flight`), `fill` is content on its way into the store and to every client that waits.
+`exchange` is the state of one exchange, `site` the operator's choices.  Nothing here opens a socket or a file, or
+reads a clock of its own.
 """

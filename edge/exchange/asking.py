@@ -17,12 +17,17 @@ from edge.exchange.flight import Flight
 from edge.exchange.forward import forwarded_fields, forwarded_request, received_head
 from edge.exchange.joined import Joined
 from edge.exchange.plan import Whole, plan
-from edge.exchange.ports import Closable, Source, UpstreamResponse
+from edge.ports import Closable, Source, UpstreamResponse
 from edge.exchange.reusing import deliver_stored, may_serve_stale, reuse_stored
 from edge.policy.learned import Learned
 from edge.semantics.fields import FieldSection
+from edge.semantics.forwarding import connection_options
 from edge.semantics.messages import Response
 from edge.tasks import spawn
+
+_CACHING_FIELDS = frozenset({
+    b"cache-control", b"cdn-cache-control", b"foreland-cache-control", b"expires", b"set-cookie", b"vary", b"age", b"date",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +109,14 @@ class Asking:
         forwarded = await self.forward(ex, ranged)
         if forwarded.head.status in {206, 416}:
             part = partial.described(forwarded.head, forwarded.upstream.content_length, trust_framing=False)
-            is_rest = part is not None and part.start == tail and part.end == part.complete
-            if is_rest and partial.may_combine(stored, forwarded.head):
-                if part is not None and await self._join(ex, forwarded, stored, part):
-                    return
+            if (
+                part is not None
+                and part.start == tail
+                and part.end == part.complete
+                and partial.may_combine(stored, forwarded.head)
+                and await self._join(ex, forwarded, stored, part)
+            ):
+                return
             forwarded.upstream.close()
             ex.did("mismatch")
             forwarded = await self.forward(ex, asked)
@@ -132,7 +141,7 @@ class Asking:
     async def follow_fill(self, ex: Exchange, fill: Fill) -> None:
         """Answer with content that another request's fill brings in."""
         now = self._context.clock.now()
-        await self._deliver_fill(ex, fill, current_age(fill.stored, now))
+        await self._deliver_fill(ex, fill, fill.stored, current_age(fill.stored, now))
 
     async def _not_modified(
         self, ex: Exchange, forwarded: Forwarded, stored: StoredResponse, flight: Flight | None
@@ -175,6 +184,9 @@ class Asking:
     ) -> NotStored | None:
         """Store the response while answering with it; return the reason when it is not to be stored."""
         upstream, head = forwarded.upstream, forwarded.head
+        if connection_options(upstream.head.fields) & _CACHING_FIELDS:
+            # Dropped for the next hop, but what they say must still be heeded here.
+            return NotStored.CONNECTION_OPTION
         decision = storing.decide(ex.request, head, upstream.response_time, ex.site.storing_rules)
         if isinstance(decision, DoNotStore):
             return decision.reason
@@ -196,7 +208,8 @@ class Asking:
             flight.filling(fill)
         self._pump(fill, is_part=part is not None, flight=flight)
         if part is None:
-            await self._deliver_fill(ex, fill, None)
+            # First-hand, the client gets the fields that are not stored as well.
+            await self._deliver_fill(ex, fill, fill.stored.with_fields(head.fields), None)
         else:
             await self._deliver_part(ex, fill, head)
         return None
@@ -278,10 +291,10 @@ class Asking:
 
         fill.task = spawn(pump(), name="fill")
 
-    async def _deliver_fill(self, ex: Exchange, fill: Fill, age: float | None) -> None:
+    async def _deliver_fill(self, ex: Exchange, fill: Fill, shown: StoredResponse, age: float | None) -> None:
         now = self._context.clock.now()
         body = Body(fill.open, fill.end, is_at_hand=False)
-        await deliver(ex, fill.stored, plan(ex.request, fill.stored, fill.end, now), body, age=age, now=now)
+        await deliver(ex, shown, plan(ex.request, shown, fill.end, now), body, age=age, now=now)
 
     async def _deliver_part(self, ex: Exchange, fill: Fill, head: Response) -> None:
         """Answer with a 206 as the origin made it."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge.clock import Clock
-from edge.exchange.ports import Store, Telemetry, Upstream
+from edge.ports import Store, Telemetry, Upstream
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from edge.errors import DownstreamClosed, DownstreamError, EdgeError
 from edge.exchange.exchange import Exchange
 from edge.exchange.multipart import Multipart
 from edge.exchange.plan import Failed, NotModified, Parts, Plan, Unsatisfied, Whole, condition
-from edge.exchange.ports import Closable, Source, UpstreamResponse
+from edge.ports import Closable, Source, UpstreamResponse
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Response
 from edge.semantics.ranges import format_content_range, format_unsatisfied

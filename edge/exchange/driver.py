@@ -28,11 +28,11 @@ from edge.exchange.exchange import Exchange
 from edge.exchange.forward import forwarded_fields
 from edge.exchange.limited import Limited
 from edge.exchange.plan import is_held, plan
-from edge.exchange.ports import Record, Responder, Source
+from edge.ports import Record, Responder, Source
 from edge.exchange.reusing import reuse_stored, stale_or_raise
 from edge.policy.key import apply_query, cache_key
 from edge.policy.learned import Learned
-from edge.policy.site import Site, Sites
+from edge.exchange.site import Site, Sites
 from edge.semantics.fields import FieldSection
 from edge.semantics.forwarding import loop_count
 from edge.semantics.messages import Request, Response
@@ -188,7 +188,7 @@ class Driver:
     async def _selected(self, ex: Exchange, stored: StoredResponse) -> None:
         now = self._context.clock.now()
         decision = reuse.decide(ex.request, stored, now=now, rules=ex.site.reuse_rules)
-        if not is_held(stored, plan(ex.request, stored, stored.complete_length, now)):
+        if not is_held(ex.request, stored, plan(ex.request, stored, stored.complete_length, now)):
             await self._partial(ex, stored)
             return
         match decision:

@@ -3,8 +3,8 @@
 from edge.caching.reuse import Fwd
 from edge.caching.status import CacheStatus
 from edge.caching.validation import PRECONDITIONS
-from edge.exchange.ports import Record, Responder, Source, UpstreamResponse
-from edge.policy.site import Site
+from edge.ports import Record, Responder, Source, UpstreamResponse
+from edge.exchange.site import Site
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request, Response
 from edge.semantics.target import Target

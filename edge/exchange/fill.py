@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from edge.caching.stored import StoredResponse
 from edge.errors import EdgeError, StoreDamaged, StoreError, UpstreamClosed
-from edge.exchange.ports import Closable, UpstreamResponse, Writer
+from edge.ports import Closable, UpstreamResponse, Writer
 
 #: Without a client left, a fill goes on only when no more octets than this are still to come.
 FINISH_ABANDONED = 16 << 20

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from edge.exchange.exchange import Exchange
-from edge.exchange.ports import UpstreamResponse
+from edge.ports import UpstreamResponse
 from edge.semantics.dates import format_date
 from edge.semantics.fields import FieldSection
 from edge.semantics.forwarding import end_to_end, with_hop, without_untrusted

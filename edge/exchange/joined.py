@@ -1,6 +1,6 @@
 """Two sources, one after the other."""
 
-from edge.exchange.ports import Closable
+from edge.ports import Closable
 
 
 class Joined:

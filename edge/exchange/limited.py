@@ -1,7 +1,7 @@
 """Request content held to a limit."""
 
 from edge.errors import ContentTooLarge
-from edge.exchange.ports import Source
+from edge.ports import Source
 
 
 class Limited:

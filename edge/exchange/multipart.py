@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from edge.caching.stored import Range
-from edge.exchange.ports import Closable
+from edge.ports import Closable
 from edge.semantics.ranges import format_content_range
 
 Opener = Callable[[int, int], Closable]

@@ -81,8 +81,10 @@ def condition(request: Request, response: Response, response_time: float, now: f
             return None
 
 
-def is_held(stored: StoredResponse, what: Plan) -> bool:
+def is_held(request: Request, stored: StoredResponse, what: Plan) -> bool:
     """Return whether the content that a plan needs is in the store."""
+    if request.method == b"HEAD":
+        return stored.complete_length is not None
     match what:
         case Parts(ranges):
             return all(stored.holds(start, end) for start, end in ranges)

@@ -51,4 +51,4 @@ def may_serve_stale(context: Context, ex: Exchange, stored: StoredResponse, *, d
     """Return how `stored` may stand in for an origin that failed, None when it may not or does not hold enough."""
     now = context.clock.now()
     decision = reuse.stale_on_error(stored, now=now, rules=ex.site.reuse_rules, disconnected=disconnected)
-    return decision if is_held(stored, plan(ex.request, stored, stored.complete_length, now)) else None
+    return decision if is_held(ex.request, stored, plan(ex.request, stored, stored.complete_length, now)) else None

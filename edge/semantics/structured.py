@@ -39,7 +39,8 @@ _spaces = re.compile(rb" *")
 _white_space = re.compile(rb"[ \t]*")
 
 _MAX_INTEGER = 999_999_999_999_999
-_DATES = range(-62_135_596_800, 253_402_300_800)  # RFC 9651 §3.3.7: the years 1 to 9999
+# RFC 9651 §3.3.7: the years 1 to 9999.
+_FIRST_DATE, _LAST_DATE = -62_135_596_800, 253_402_300_799
 _decimals = Context(prec=28, rounding=ROUND_HALF_EVEN)
 
 
@@ -233,7 +234,7 @@ def _decoded(text: bytes) -> bytes:
 
 
 def _checked_date(seconds: int) -> Date:
-    if seconds not in _DATES:
+    if not _FIRST_DATE <= seconds <= _LAST_DATE:
         raise ParseError("a date beyond the years 1 to 9999")
     return Date(seconds)
 
@@ -272,7 +273,7 @@ def _serialized(value: BareItem) -> bytes:
     match value:
         case bool():
             return b"?1" if value else b"?0"
-        case Date() if value in _DATES:
+        case Date() if _FIRST_DATE <= value <= _LAST_DATE:
             return b"@%d" % value
         case Token() if _is_token(value):
             return bytes(value)

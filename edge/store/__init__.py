@@ -1,1 +1,16 @@
-"""(map to be written.)"""
+"""The store of a node: stored responses on disk and, the hottest of them, in memory.
+
+Start with `disk`, which implements the exchange's `Store` port on one node directory:
+
+    lock, control           who has it open, its format, how it was left (`node`)
+    segments/0000002a.seg   append-only files of records (`segment`, `record`, `head`)
+    index/data.mdb          where the records of a key and of a generation lie (`index`)
+
+A response is a head and, under its generation, chunks of content.  Content comes in through a `fill`, waits in the
+`ledger`, where it can be read already, and goes by the `flush` to the `log`, which appends it and tells the index; the
+oldest segment makes room (`reclaim`) so that the quota holds (`layout`).  Content goes out through a `reader`, from the
+`memory` tier, the ledger or a segment.  `recovery` makes the index whole when the node was not left cleanly.
+
+The event loop owns the ledger and the memory tier and reads the index; one writer thread owns everything that changes
+the disk.  What passes between the two is in `entry`.
+"""

@@ -89,7 +89,7 @@ class _Reading:
         return values
 
     def count(self) -> int:
-        (count,) = self.unpack(_SIZE)
+        count: int = self.unpack(_SIZE)[0]
         if count > COUNT_LIMIT:
             raise StoreDamaged("a head holds too many lines")
         return count

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeAlias
 
 import lmdb
 
@@ -22,7 +22,8 @@ from edge.caching.stored import Range
 from edge.errors import StoreDamaged, StoreError, StoreFull
 from edge.store.record import CHUNK_SIZE, HEADER_SIZE
 
-Transaction = lmdb.Transaction[bytes]
+#: Quoted: the type can only be subscripted by type checkers.
+Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 
 #: The most stored responses kept for one key.
 VARIANT_LIMIT = 64
@@ -161,7 +162,9 @@ class Index:
         """Whether so much is live that rewriting it could need more pages than the map has."""
         with self.reading() as transaction:
             stats = [transaction.stat(database) for database in (self._heads, self._chunks, self._marks)]
-        pages = sum(stats_of["branch_pages"] + stats_of["leaf_pages"] + stats_of["overflow_pages"] for stats_of in stats)
+        pages = sum(
+            stats_of["branch_pages"] + stats_of["leaf_pages"] + stats_of["overflow_pages"] for stats_of in stats
+        )
         # LMDB copies what it changes and frees the copied pages two transactions later.
         return pages * stats[0]["psize"] * 3 > self._map_size
 
@@ -243,6 +246,16 @@ class Index:
                     found.append((chunk.start, chunk.end))
                 there = cursor.next()
         return tuple(found)
+
+    def generations(self, transaction: Transaction) -> Iterator[bytes]:
+        """Yield every generation that has chunks."""
+        with transaction.cursor(db=self._chunks) as cursor:
+            there = cursor.first()
+            while there:
+                generation = cursor.key()[:8]
+                yield generation
+                # No content is so long that a chunk of it begins at the last offset.
+                there = cursor.set_range(generation + _OFFSET.pack((1 << 64) - 1))
 
     # Marks.
 

@@ -109,6 +109,7 @@ class Log:
             return entry
         self._outcome.changed.add(entry.key_hash)
         if not held:
+            self._outcome.evicted += 1
             return Entry(Kind.REMOVED, entry.key_hash, entry.generation)
         rest = replace(stored, ranges=held)
         return Entry(Kind.HEAD, entry.key_hash, entry.generation, head.encode(rest), stored=rest)
@@ -152,7 +153,12 @@ class Log:
 
 
 def apply(
-    index: Index, transaction: Transaction, kind: Kind | None, entry: Entry | Header, variant: bytes, place: Place | None
+    index: Index,
+    transaction: Transaction,
+    kind: Kind | None,
+    entry: Entry | Header,
+    variant: bytes,
+    place: Place | None,
 ) -> list[bytes]:
     """Let the index say what a record at `place` says, and return the generations that have no head any more."""
     match kind:

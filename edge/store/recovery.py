@@ -5,14 +5,14 @@ its tail.  After a power cut, or when the index is damaged or gone: a new one is
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.caching.stored import StoredResponse
 from edge.errors import StoreDamaged, StoreFull
 from edge.store import head
-from edge.store.index import Index, Place, Transaction
+from edge.store.index import HeadRef, Index, Place, Transaction, intersection
 from edge.store.layout import Layout
 from edge.store.log import apply
 from edge.store.node import Node
@@ -47,22 +47,27 @@ class Recovered:
 def recover(node: Node, segments: Segments, layout: Layout) -> Recovered:
     """Open the index of `node`, making it whole or anew as far as that is necessary."""
     folder = node.path / "index"
-    try:
-        if not node.was_clean and not node.was_this_boot:
-            raise StoreDamaged("the index was not synced before the machine stopped")
-        index = Index.open(folder, layout.index)
+    problem = "it was not synced before the machine stopped"
+    if node.was_clean or node.was_this_boot:
         try:
-            return _resumed(index, segments, clean=node.was_clean)
-        except StoreDamaged:
-            index.close()
-            raise
-    except StoreDamaged as error:
-        if len(segments):
-            log.warning("the index of %s is made anew from its segments: %s", node.path, error)
+            return _resumed(Index.open(folder, layout.index), segments, clean=node.was_clean)
+        except StoreDamaged as error:
+            problem = str(error)
+    if len(segments) > 0:
+        log.warning("the index of %s is made anew from its segments: %s", node.path, problem)
     return _rebuilt(folder, segments, layout)
 
 
 def _resumed(index: Index, segments: Segments, *, clean: bool) -> Recovered:
+    """Return `index` with what it lacks; StoreDamaged, with the index closed, if it cannot be used."""
+    try:
+        return _completed(index, segments, clean=clean)
+    except StoreDamaged:
+        index.close()
+        raise
+
+
+def _completed(index: Index, segments: Segments, *, clean: bool) -> Recovered:
     tails = index.tails()
     segments.reserve_ids(max(tails, default=0))
     if len(tails) == 0 and len(segments) > 0:
@@ -88,8 +93,7 @@ def _index_tail(recovered: Recovered, segment: Segment) -> None:
         for offset, header, stored in found:
             _apply(index, transaction, segment, offset, header, stored)
             recovered.sequence = max(recovered.sequence, header.sequence)
-            if stored is not None:
-                recovered.doubtful.append(stored)
+        _note_doubtful(recovered, transaction, [stored for _, _, stored in found if stored is not None])
         segment.tail = found[-1][0] + found[-1][1].size
         index.mark(transaction, segment.id, segment.tail, recovered.sequence)
 
@@ -135,16 +139,16 @@ def _rebuilt(folder: Path, segments: Segments, layout: Layout) -> Recovered:
 def _rebuild(index: Index, segments: Segments) -> Recovered:
     """Put what the segments say into the empty `index`, in the order in which it was said."""
     recovered = Recovered(index)
-    records: list[tuple[int, int, Place, Header]] = []
+    records: list[tuple[int, int, int, Header]] = []
     for segment in segments:
         records += _scan(recovered, segment)
     records.sort(key=lambda record: record[:2])
     recovered.sequence = records[-1][0] if records else 0
     for first in range(0, len(records), _BATCH):
         with index.writing() as transaction:
-            for _, segment_id, place, header in records[first : first + _BATCH]:
-                if (segment := segments.get(segment_id)) is not None:
-                    _replay(recovered, transaction, segment, place, header)
+            for _, segment_id, offset, header in records[first : first + _BATCH]:
+                if (named := segments.get(segment_id)) is not None:
+                    _replay(recovered, transaction, named, offset, header)
     with index.writing() as transaction:
         for segment in segments:
             index.mark(transaction, segment.id, segment.tail, recovered.sequence)
@@ -152,7 +156,7 @@ def _rebuild(index: Index, segments: Segments) -> Recovered:
     return recovered
 
 
-def _scan(recovered: Recovered, segment: Segment) -> list[tuple[int, int, Place, Header]]:
+def _scan(recovered: Recovered, segment: Segment) -> list[tuple[int, int, int, Header]]:
     """Return the records of `segment` and set its tail; the last one counts only if it is whole."""
     found = list(segment.headers(FIRST, segment.size))
     if found:
@@ -162,34 +166,46 @@ def _scan(recovered: Recovered, segment: Segment) -> list[tuple[int, int, Place,
             recovered.damaged += 1
             found.pop()
     segment.tail = found[-1][0] + found[-1][1].size if found else FIRST
-    return [
-        (header.sequence, segment.id, Place(segment.id, offset, header.size), header) for offset, header in found
-    ]
+    return [(header.sequence, segment.id, offset, header) for offset, header in found]
 
 
-def _replay(recovered: Recovered, transaction: Transaction, segment: Segment, place: Place, header: Header) -> None:
+def _replay(recovered: Recovered, transaction: Transaction, segment: Segment, offset: int, header: Header) -> None:
     stored = None
     if header.kind is Kind.HEAD:
         try:
-            stored = head.decode(segment.body(place.offset, header))
+            stored = head.decode(segment.body(offset, header))
         except StoreDamaged:
             recovered.damaged += 1
             return
-    _apply(recovered.index, transaction, segment, place.offset, header, stored)
+    _apply(recovered.index, transaction, segment, offset, header, stored)
 
 
 def _drop_orphans(recovered: Recovered, segments: Segments) -> None:
     """Forget chunks of generations without a head, and note heads that say more than is held."""
     index = recovered.index
     with index.reading() as transaction:
-        refs = [(key_hash, ref) for key_hash, heads in index.all_heads(transaction) for ref in heads]
-        known = {ref.generation for _, ref in refs}
+        refs = [ref for _, heads in index.all_heads(transaction) for ref in heads]
+        known = {ref.generation for ref in refs}
         orphans = [generation for generation in index.generations(transaction) if generation not in known]
+        _note_doubtful(recovered, transaction, (_read_head(segments, ref) for ref in refs))
     for first in range(0, len(orphans), _BATCH):
         with index.writing() as transaction:
             for generation in orphans[first : first + _BATCH]:
                 index.drop_chunks(transaction, generation)
-    for _, ref in refs:
-        if ref.place is not None and (segment := segments.get(ref.place.segment)) is not None:
-            for offset, header in segment.headers(ref.place.offset, ref.place.offset + ref.place.length):
-                recovered.doubtful.append(head.decode(segment.body(offset, header)))
+
+
+def _note_doubtful(recovered: Recovered, transaction: Transaction, heads: Iterable[StoredResponse | None]) -> None:
+    for stored in heads:
+        if stored is not None:
+            held = recovered.index.held(transaction, stored.generation)
+            if intersection(stored.ranges, held) != stored.ranges:
+                recovered.doubtful.append(stored)
+
+
+def _read_head(segments: Segments, ref: HeadRef) -> StoredResponse | None:
+    segment = segments.get(ref.place.segment) if ref.place is not None else None
+    if ref.place is None or segment is None:
+        return None
+    for offset, header in segment.headers(ref.place.offset, ref.place.offset + ref.place.length):
+        return head.decode(segment.body(offset, header))
+    return None

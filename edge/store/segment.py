@@ -7,6 +7,7 @@ import stat
 import struct
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
@@ -107,8 +108,15 @@ class Segment:
         check_body(header, body)
         return body
 
+    def sync(self) -> None:
+        """Wait until what was written is on disk; a disk that fails here is found out by the checksums."""
+        with suppress(OSError):
+            os.fdatasync(self.fd)
+
     def close(self) -> None:
-        """Close the file now; nobody may be reading."""
+        """Close the file now; reading fails from then on."""
+        # The number may soon be that of another file.
+        self.fd = -1
         self._close()
 
 

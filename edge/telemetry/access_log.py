@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Final, final
 
 from edge.errors import StoreError
-from edge.exchange.ports import Record
+from edge.ports import Record
 
 log = logging.getLogger("edge.telemetry.access_log")
 
@@ -106,6 +106,7 @@ class AccessLog:
         try:
             return self._format(record)
         except Exception:
+            # The top of a thread: a record that cannot be told must not end it.
             self._lost += 1
             log.exception("access log: a record could not be formatted")
             return b""

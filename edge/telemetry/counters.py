@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import final
 
-from edge.exchange.ports import Record
+from edge.ports import Record
 from edge.telemetry.schema import METHODS, OTHER, OUTCOMES, SECONDS
 
 #: More reason or event names than this is a bug; the rest is folded into OTHER.

@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from edge.exchange.ports import Record
+from edge.ports import Record
 
 Format = Literal["json", "text", "combined"]
 Query = Literal["keep", "redact", "drop"]

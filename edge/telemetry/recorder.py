@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import final
 
 from edge.clock import Clock
-from edge.exchange.ports import Record
+from edge.ports import Record
 from edge.telemetry.access_log import AccessLog
 from edge.telemetry.counters import Counters
 from edge.telemetry.gauges import Gauges

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import final
 
-from edge.exchange.ports import Record
+from edge.ports import Record
 
 
 @final

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import final
 
 from edge.clock import Clock
-from edge.exchange.ports import Record
+from edge.ports import Record
 from edge.telemetry.schema import HITS
 
 SPAN = 600

@@ -11,12 +11,11 @@ from typing import Protocol, cast
 
 from edge.clock import Clock
 from edge.errors import EdgeError, InternalError, UpstreamClosed, UpstreamClosedEarly, UpstreamTimeout
-from edge.exchange.ports import Source
 from edge.semantics.messages import Request, Response
 from edge.tasks import spawn
 from edge.upstream.deadline import Deadline
 from edge.upstream.parser import ResponseParser
-from edge.upstream.request import ContentFraming
+from edge.upstream.request import ContentFraming, RequestContent
 from edge.upstream.response import OriginResponse
 from edge.upstream.settings import Timeouts
 
@@ -71,7 +70,7 @@ class Connection(asyncio.Protocol):
         return self._parser is None and self._transport is not None and not self._transport.is_closing()
 
     async def exchange(
-        self, request: Request, head: bytes, content: Source | None, interim: Interim | None
+        self, request: Request, head: bytes, content: RequestContent | None, interim: Interim | None
     ) -> OriginResponse:
         """Send `request`, whose `head` is ready to send, and return its response once the final head has arrived.
 
@@ -156,19 +155,17 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Take the end of the connection, which is the end of content that has no other."""
-        if self._parser is None:
-            self._gone()
-        elif self._response is not None and self._is_eof_meant():
-            self._parser.feed_eof()
-            if self._parser.is_complete:
-                self._finish(self._parser, self._response)
+        parser, response = self._parser, self._response
+        if parser is not None and response is not None and self._is_eof_meant():
+            parser.feed_eof()
+            if parser.is_complete:
+                self._finish(parser, response)
+        self._fail(self._closed_by_origin())
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what was under way."""
-        error = UpstreamClosed("the origin closed the connection before the response was whole")
-        if self.is_reused and self._parser is not None and not self._parser.has_begun:
-            error = UpstreamClosedEarly("the origin closed the connection when it was to be reused")
+        error = self._closed_by_origin()
         error.__cause__ = exc
         self._fail(error)
 
@@ -182,7 +179,7 @@ class Connection(asyncio.Protocol):
             self._drained.set_result(None)
         self._drained = None
 
-    async def _send_content(self, content: Source, length: int | None) -> None:
+    async def _send_content(self, content: RequestContent, length: int | None) -> None:
         """Send all of `content`, chunked when `length` is None; what goes wrong fails the exchange."""
         framing = ContentFraming(length)
         try:
@@ -269,6 +266,11 @@ class Connection(asyncio.Protocol):
             return cast("ssl.SSLObject", tls).read(1) == b""
         except ssl.SSLError:
             return False
+
+    def _closed_by_origin(self) -> UpstreamClosed:
+        if self.is_reused and self._parser is not None and not self._parser.has_begun:
+            return UpstreamClosedEarly("the origin closed the connection when it was to be reused")
+        return UpstreamClosed("the origin closed the connection before the response was whole")
 
     def _timed_out(self) -> None:
         if self._parser is not None:

@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 from edge.clock import Clock
 from edge.errors import UpstreamClosedEarly, UpstreamConnectError, UpstreamError, UpstreamTimeout
-from edge.exchange.ports import Source
 from edge.semantics.messages import IDEMPOTENT_METHODS, Request, Response
 from edge.upstream.addresses import Addresses, Lookup, system_lookup
 from edge.upstream.connection import Connection
 from edge.upstream.pool import Pool, PoolStatistics
-from edge.upstream.request import request_head
+from edge.upstream.request import RequestContent, request_head
 from edge.upstream.response import OriginResponse
 from edge.upstream.settings import OriginSettings
 
@@ -36,7 +35,7 @@ class Origin:
         self._pool = Pool(self._connect, settings.limits, clock)
 
     async def send(
-        self, request: Request, content: Source | None, interim: Callable[[Response], None] | None
+        self, request: Request, content: RequestContent | None, interim: Callable[[Response], None] | None
     ) -> OriginResponse:
         """Send `request` and return the final response's head, as the port says.
 

@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from typing import Protocol
 
 from edge.errors import InternalError
 from edge.semantics.messages import Request
@@ -33,6 +34,14 @@ def request_head(request: Request, authority: bytes | None = None) -> bytes:
     if not head.count(b"\r") == head.count(b"\n") == len(lines) or _has_control(head):
         raise InternalError("a request line or field holds a control character")
     return head + b"\r\n\r\n"
+
+
+class RequestContent(Protocol):
+    """Request content that arrives piece by piece; what the exchange calls a source."""
+
+    async def read(self) -> bytes:
+        """Return the next piece, or b"" at the clean end; raises EdgeError when it ends early."""
+        ...
 
 
 class ContentFraming:

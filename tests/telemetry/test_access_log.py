@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import StoreError
-from edge.exchange.ports import Record
+from edge.ports import Record
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request
 from edge.semantics.target import Target

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.exchange.ports import Record, Telemetry
+from edge.ports import Record, Telemetry
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request
 from edge.semantics.target import Target

@@ -9,12 +9,26 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from edge.clock import SystemClock
+from edge.errors import EdgeError
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request
 from edge.semantics.target import Target
 from edge.tasks import cancel_all, spawn
 from edge.upstream.origin import Origin
 from edge.upstream.settings import Limits, OriginSettings, Timeouts
+
+
+class ManualClock:
+    """A clock that goes only when it is told to."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
 
 
 class Peer:
@@ -171,6 +185,14 @@ async def content_of(response) -> bytes:
     while piece := await response.read():
         pieces.append(piece)
     return b"".join(pieces)
+
+
+async def outcome(work: Awaitable[object]) -> object:
+    """Return the result of `work`, or the error the edge raised on purpose."""
+    try:
+        return await work
+    except EdgeError as error:
+        return error
 
 
 def answering(*answers: bytes) -> Script:

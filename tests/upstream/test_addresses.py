@@ -5,17 +5,7 @@ import pytest
 
 from edge.errors import UpstreamConnectError
 from edge.upstream.addresses import ADDRESSES_LIMIT, Addresses, ResolverSettings, system_lookup
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
+from tests.upstream.scripted import ManualClock
 
 
 class FakeResolver:

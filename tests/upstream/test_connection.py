@@ -99,18 +99,21 @@ async def test_connection_with_a_doubtful_end_is_never_reused(serving, method, a
 
 
 async def test_bytes_on_an_idle_connection_close_it(serving):
-    gone = asyncio.Event()
+    idle, gone = asyncio.Event(), asyncio.Event()
 
     async def script(peer):
         await peer.head()
         await peer.send(OK)
         if peer.number == 0:
-            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", b"evil")
+            await idle.wait()
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
             await peer.closed_by_edge()
             gone.set()
 
     scripted, edge = await serving.pair(script)
     assert await fetched(edge) == (200, b"hello")
+    assert edge.statistics().idle == 1
+    idle.set()
     await gone.wait()
     assert edge.statistics().idle == 0
     assert await fetched(edge) == (200, b"hello")
@@ -328,11 +331,14 @@ async def test_request_content_that_fails_never_looks_complete(serving, pieces, 
 
 
 async def test_bug_in_reading_the_request_content_is_logged_and_ends_the_exchange(serving, caplog):
-    _, edge = await serving.pair(answering(OK))
+    async def script(peer):
+        await peer.closed_by_edge()
+
+    _, edge = await serving.pair(script)
     with pytest.raises(InternalError):
         await edge.send(a_request(**PUT), Content(b"a", ZeroDivisionError()), None)
-    await asyncio.sleep(0)
-    assert "ZeroDivisionError" in caplog.text
+    while "ZeroDivisionError" not in caplog.text:
+        await asyncio.sleep(0)
     assert edge.statistics().active == 0
 
 
@@ -361,38 +367,51 @@ async def test_slow_reader_makes_the_origin_wait(serving):
     assert edge.statistics().idle == 1
 
 
-async def test_origin_that_takes_the_request_slowly_makes_the_sender_wait(serving):
-    total = 8 * 1024 * 1024
-    go_on = asyncio.Event()
+TOTAL = 32 * 1024 * 1024
 
-    class Counted(Content):
-        sent = 0
 
-        async def read(self) -> bytes:
-            piece = await super().read()
-            self.sent += len(piece)
-            return piece
+class Upload:
+    """An origin that reads the request content only when told to, and the content on its way there."""
 
-    async def script(peer):
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.content = Content(*[b"x" * 65536] * (TOTAL // 65536))
+        self.request = a_request(**PUT, content_length=TOTAL)
+
+    async def __call__(self, peer) -> None:
         await peer.head()
-        await go_on.wait()
-        await peer.reader.readexactly(total)
+        await self.go_on.wait()
+        await peer.reader.readexactly(TOTAL)
         await peer.send(OK)
         await peer.closed_by_edge()
 
-    scripted = await serving.origin(script)
-    edge = serving.edge(scripted.port, timeouts=Timeouts(between_bytes=0.05))
-    content = Counted(*[b"x" * 65536] * (total // 65536))
-    with pytest.raises(UpstreamTimeout):
-        await edge.send(a_request(**PUT, content_length=total), content, None)
-    assert content.sent < total
-    go_on.set()
+    async def stalled(self) -> None:
+        reads = -1
+        while reads != self.content.reads:
+            reads = self.content.reads
+            for _ in range(100):
+                await asyncio.sleep(0)
 
-    edge = serving.edge(scripted.port)
-    response = await edge.send(
-        a_request(**PUT, content_length=total), Content(*[b"x" * 65536] * (total // 65536)), None
-    )
-    assert await content_of(response) == b"hello"
+
+async def test_origin_that_takes_the_request_slowly_makes_the_sender_wait(serving):
+    upload = Upload()
+    _, edge = await serving.pair(upload)
+    async with asyncio.TaskGroup() as group:
+        sending = group.create_task(edge.send(upload.request, upload.content, None))
+        await upload.stalled()
+        assert 0 < upload.content.reads < TOTAL // 65536
+        upload.go_on.set()
+    assert await content_of(sending.result()) == b"hello"
+    assert edge.statistics().idle == 1
+
+
+async def test_origin_that_stops_taking_the_request_is_too_slow(serving):
+    upload = Upload()
+    _, edge = await serving.pair(upload, timeouts=Timeouts(between_bytes=0.05))
+    with pytest.raises(UpstreamTimeout):
+        await edge.send(upload.request, upload.content, None)
+    assert edge.statistics().active == 0
+    upload.go_on.set()
 
 
 @pytest.mark.parametrize(
@@ -462,6 +481,23 @@ async def test_cancelled_exchange_costs_the_connection(serving):
         await asked.wait()
         sending.cancel()
     await closed.wait()
+    assert edge.statistics().active == edge.statistics().idle == 0
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["before the head was passed on", "before it was taken"])
+async def test_exchange_cancelled_as_its_head_arrives_costs_the_connection(serving, later):
+    """The interim response, which came in the same segment, tells the moment."""
+
+    def cancel(_) -> None:
+        if later:
+            asyncio.get_running_loop().call_soon(sending.cancel)
+        else:
+            sending.cancel()
+
+    _, edge = await serving.pair(answering(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK[:-1]))
+    async with asyncio.TaskGroup() as group:
+        sending = group.create_task(edge.send(a_request(), None, cancel))
+    assert sending.cancelled()
     assert edge.statistics().active == edge.statistics().idle == 0
 
 

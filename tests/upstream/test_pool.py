@@ -4,23 +4,14 @@ import asyncio
 
 import pytest
 
-from edge.errors import NoHealthyOrigin, UpstreamConnectError
-from edge.upstream.pool import PoolStatistics
-from edge.upstream.settings import Limits
-from tests.upstream.scripted import a_request, answering, content_of
+from edge.clock import SystemClock
+from edge.errors import NoHealthyOrigin, UpstreamClosed, UpstreamConnectError
+from edge.upstream.connection import Connection
+from edge.upstream.pool import Pool, PoolStatistics
+from edge.upstream.settings import Limits, Timeouts
+from tests.upstream.scripted import ManualClock, a_request, answering, content_of, outcome
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
 
 
 async def fetch(edge) -> bytes:
@@ -51,36 +42,24 @@ async def queued(edge, count: int) -> None:
 
 async def test_connection_used_last_is_reused_first(serving):
     numbers = []
-    holding = Holding()
+    both_asked = asyncio.Barrier(2)
 
     async def script(peer):
-        await holding(Numbered(peer, numbers))
-
-    class Numbered:
-        def __init__(self, peer, numbers) -> None:
-            self.send = peer.send
-            self.number, self.numbers, self.peer = peer.number, numbers, peer
-
-        async def head(self) -> bytes:
-            head = await self.peer.head()
-            self.numbers.append(self.number)
-            return head
+        await peer.head()
+        await both_asked.wait()
+        while True:
+            await peer.send(OK)
+            await peer.head()
+            numbers.append(peer.number)
 
     _, edge = await serving.pair(script)
     async with asyncio.TaskGroup() as group:
         for _ in range(2):
             group.create_task(fetch(edge))
-            await holding.asked.acquire()
-        holding.go_on.release()
-        holding.go_on.release()
-    numbers.clear()
-    holding.go_on.release()
-    await fetch(edge)
-    last = numbers[0]
-    holding.go_on.release()
-    await fetch(edge)
-    assert numbers == [last, last]
-    assert edge.statistics() == PoolStatistics(active=0, idle=2, queued=0, opened=2, reused=2)
+    for _ in range(3):
+        await fetch(edge)
+    assert len(set(numbers)) == 1
+    assert edge.statistics() == PoolStatistics(active=0, idle=2, queued=0, opened=2, reused=3)
 
 
 async def test_exchanges_over_the_limit_wait_in_the_order_of_asking(serving):
@@ -130,11 +109,14 @@ async def test_slot_of_a_dead_connection_goes_to_the_first_who_waits(serving):
         await peer.head()
         if peer.number:
             await peer.send(OK)
-            await peer.closed_by_edge()
+            await answering(OK)(peer)
 
     _, edge = await serving.pair(script, limits=Limits(connections=1))
-    results = await asyncio.gather(fetch(edge), fetch(edge), fetch(edge), return_exceptions=True)
-    assert results[1:] == [b"hello", b"hello"]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(outcome(fetch(edge))) for _ in range(3)]
+    first, *others = [task.result() for task in tasks]
+    assert isinstance(first, UpstreamClosed)
+    assert others == [b"hello", b"hello"]
     assert edge.statistics() == PoolStatistics(active=0, idle=1, queued=0, opened=2, reused=1)
 
 
@@ -150,30 +132,31 @@ async def test_slot_of_a_failed_attempt_goes_to_the_first_who_waits(serving):
         return ["127.0.0.1"]
 
     edge = serving.edge(scripted.port, host="origin.test", lookup=lookup, limits=Limits(connections=1))
-    first, second = await asyncio.gather(fetch(edge), fetch(edge), return_exceptions=True)
-    assert isinstance(first, UpstreamConnectError)
-    assert second == b"hello"
+    async with asyncio.TaskGroup() as group:
+        first, second = [group.create_task(outcome(fetch(edge))) for _ in range(2)]
+    assert isinstance(first.result(), UpstreamConnectError)
+    assert second.result() == b"hello"
 
 
 @pytest.mark.parametrize("moment", ["waiting", "handed a connection", "handed a slot"])
 async def test_one_who_leaves_the_queue_takes_nothing_along(serving, moment):
     holding = Holding()
     _, edge = await serving.pair(holding, limits=Limits(connections=1))
-    first = asyncio.ensure_future(edge.send(a_request(), None, None))
-    await holding.asked.acquire()
-    second = asyncio.ensure_future(edge.send(a_request(), None, None))
-    await queued(edge, 1)
-    if moment == "handed a connection":
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(edge.send(a_request(), None, None))
+        await holding.asked.acquire()
+        second = group.create_task(edge.send(a_request(), None, None))
+        await queued(edge, 1)
+        if moment == "handed a connection":
+            holding.go_on.release()
+            await queued(edge, 0)
+        elif moment == "handed a slot":
+            first.cancel()
+            await queued(edge, 0)
+        second.cancel()
+        # In the last case the origin does not know yet that nobody waits for its first answer.
         holding.go_on.release()
-        await queued(edge, 0)
-    elif moment == "handed a slot":
-        first.cancel()
-        await queued(edge, 0)
-    second.cancel()
-    await asyncio.gather(second, return_exceptions=True)
-    if moment == "waiting":
-        holding.go_on.release()
-    await asyncio.gather(first, return_exceptions=True)
+    assert second.cancelled()
     assert edge.statistics().queued == edge.statistics().active == 0
     holding.go_on.release()
     assert await fetch(edge) == b"hello"
@@ -243,17 +226,69 @@ async def test_idle_connections_are_closed_without_being_asked_for(serving):
     assert edge.statistics().idle == 0
 
 
+async def test_connections_idle_for_less_than_the_limit_survive_the_sweep(serving):
+    clock = ManualClock()
+    _, edge = await serving.pair(answering(OK), limits=Limits(idle_seconds=0.02), clock=clock)
+    await fetch(edge)
+    pool = edge._pool
+    first = pool._sweeper
+    while pool._sweeper is first:
+        await asyncio.sleep(0)
+    assert edge.statistics().idle == 1
+    clock.time += 1
+    while pool._sweeper is not None:
+        await asyncio.sleep(0)
+    assert edge.statistics().idle == 0
+
+
+async def test_fresh_connection_takes_the_place_of_the_one_idle_for_longest(serving):
+    both_asked = asyncio.Barrier(2)
+
+    async def script(peer):
+        await peer.head()
+        await both_asked.wait()
+        await peer.send(OK)
+        await peer.closed_by_edge()
+
+    _, edge = await serving.pair(script, limits=Limits(connections=2))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(fetch(edge))
+    oldest = edge._pool._idle[0]
+    connection = await edge._pool.acquire(fresh=True)
+    assert not connection.is_reused
+    assert not oldest.is_usable
+    assert edge.statistics() == PoolStatistics(active=1, idle=1, queued=0, opened=3, reused=0)
+    connection.close()
+
+
+async def test_new_connection_that_is_closed_at_once_is_not_given_out(serving):
+    clock = SystemClock()
+    scripted = await serving.origin(answering())
+
+    async def connect() -> Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(clock, Timeouts()), "127.0.0.1", scripted.port
+        )
+        connection.abort()
+        return connection
+
+    pool = Pool(connect, Limits(), clock)
+    with pytest.raises(UpstreamConnectError):
+        await pool.acquire()
+    assert pool.statistics() == PoolStatistics(active=0, idle=0, queued=0, opened=0, reused=0)
+
+
 async def test_closed_pool_refuses_and_lets_go(serving):
     holding = Holding()
     _, edge = await serving.pair(holding, limits=Limits(connections=1))
     async with asyncio.TaskGroup() as group:
         first = group.create_task(fetch(edge))
         await holding.asked.acquire()
-        second = asyncio.ensure_future(fetch(edge))
+        second = group.create_task(outcome(fetch(edge)))
         await queued(edge, 1)
         edge.close()
-        with pytest.raises(NoHealthyOrigin):
-            await second
+        assert isinstance(await second, NoHealthyOrigin)
         with pytest.raises(NoHealthyOrigin):
             await fetch(edge)
         holding.go_on.release()

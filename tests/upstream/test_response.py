@@ -1,11 +1,13 @@
 import asyncio
+from itertools import pairwise
 
 import pytest
 
-from edge.errors import UpstreamClosed, UpstreamTimeout
+from edge.errors import UpstreamTimeout
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Response
 from edge.upstream.response import HIGH_WATER, JOINED_LIMIT, LOW_WATER, PIECE_LIMIT, OriginResponse
+from tests.upstream.scripted import outcome
 
 
 class RecordedFlow:
@@ -46,7 +48,7 @@ def response(flow):
 async def test_pieces(response, put, read):
     data = bytes(range(256)) * ((sum(put) // 256) + 1)
     ends = [sum(put[:index]) for index in range(len(put) + 1)]
-    response.put(data[start:end] for start, end in zip(ends, ends[1:], strict=False))
+    response.put(data[start:end] for start, end in pairwise(ends))
     response.end()
     pieces = []
     while piece := await response.read():
@@ -95,14 +97,20 @@ async def test_error_comes_after_what_had_arrived_and_every_time(response):
             await response.read()
 
 
-async def test_end_and_error_wake_the_reader(flow):
-    for finish, outcome in ((lambda it: it.end(), b""), (lambda it: it.fail(UpstreamClosed()), UpstreamClosed)):
-        response = OriginResponse(Response(200, FieldSection()), None, request_time=1.0, response_time=2.0, flow=flow)
-        reading = asyncio.ensure_future(response.read())
+@pytest.mark.parametrize(
+    ("finish", "expected"),
+    [
+        pytest.param(lambda response: response.end(), "clean end", id="the end"),
+        pytest.param(lambda response: response.fail(UpstreamTimeout()), "origin-timeout", id="an error"),
+        pytest.param(lambda response: response.close(), "origin-closed", id="being closed"),
+    ],
+)
+async def test_reader_that_waits_learns_of(response, finish, expected):
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(outcome(response.read()))
         await asyncio.sleep(0)
         finish(response)
-        (result,) = await asyncio.gather(reading, return_exceptions=True)
-        assert result == outcome or isinstance(result, outcome)
+    assert getattr(reading.result(), "detail", "clean end") == expected
 
 
 async def test_close_after_the_end_does_nothing_to_the_connection(response, flow):

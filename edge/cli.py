@@ -1,0 +1,156 @@
+"""The command `edge`: serve, check, get, config."""
+
+import asyncio
+import http.client
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import click
+import uvloop
+
+from edge.app import Node, StartError
+from edge.config.errors import ConfigError
+from edge.config.load import load
+from edge.config.model import Config
+from edge.config.show import show
+from edge.explain import sentence
+
+#: Exit codes: 0 ok, 1 failure at run time, 2 wrong usage, 3 invalid configuration (do not restart), 130 interrupted.
+FAILED, INVALID = 1, 3
+
+_FLAGS: list[Callable[[click.Command], click.Command]] = [
+    click.option("--config", "-c", type=click.Path(path_type=Path, dir_okay=False), help="Configuration file (TOML)."),
+    click.option("--origin", "origins", multiple=True, metavar="URL", help="Origin, such as http://127.0.0.1:8000."),
+    click.option("--listen", multiple=True, metavar="ADDRESS", help="Where clients are accepted; port 0 picks one."),
+    click.option("--admin", metavar="ADDRESS", help='Admin plane, such as 127.0.0.1:8901, or "off".'),
+    click.option("--cache", metavar="DIR", help="Directory for stored responses."),
+    click.option("--cache-size", metavar="SIZE", help="Quota on disk, such as 20GiB."),
+    click.option("--memory", metavar="SIZE", help="Memory for stored responses, such as 512MiB."),
+    click.option("--workers", type=int, metavar="N", help="Worker processes."),
+    click.option("--profile", metavar="NAME", help="safe (default) or strict-rfc."),
+    click.option("--log", "log_format", metavar="FORMAT", help="Access log: json, text, combined or off."),
+]
+
+
+def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
+    for flag in reversed(_FLAGS):
+        command = flag(command)  # type: ignore[arg-type]  # click decorates functions as well
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="foreland")
+def main() -> None:
+    """Foreland: an HTTP cache that you run in front of your origin."""
+
+
+@main.command()
+@_with_flags
+def serve(config: Path | None, **flags: object) -> None:
+    """Serve clients until SIGTERM."""
+    settings = _load(config, flags)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        _runner(settings)(Node(settings).run(_print_ready))
+    except StartError as error:
+        _fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@main.command()
+@_with_flags
+def check(config: Path | None, **flags: object) -> None:
+    """Check a configuration without opening anything."""
+    settings = _load(config, flags)
+    listeners = ", ".join(str(listener.address) for listener in settings.listeners)
+    click.echo(f"ok: {len(settings.sites)} site(s), {len(settings.origins)} origin(s), listening on {listeners}")
+
+
+@main.command()
+@_with_flags
+def config(config: Path | None, **flags: object) -> None:
+    """Print the configuration in force, defaults included, as TOML."""
+    click.echo(show(_load(config, flags)), nl=False)
+
+
+@main.command()
+@click.argument("url")
+@click.option("--header", "-H", "headers", multiple=True, metavar="'Name: value'", help="Request field to send.")
+@click.option("--method", "-X", default="GET", show_default=True, help="Request method.")
+@click.option("--include", "-i", is_flag=True, help="Print the response head too.")
+@click.option("--body", is_flag=True, help="Write the content to standard output.")
+def get(url: str, headers: Sequence[str], method: str, *, include: bool, body: bool) -> None:
+    """Send one request through an edge and say in a sentence what its cache did and why."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise click.UsageError(f"{url!r} is not a URL such as http://127.0.0.1:8080/path")
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname, parts.port, timeout=60)
+    fields = {}
+    for header in headers:
+        name, colon, value = header.partition(":")
+        if not colon:
+            raise click.UsageError(f"{header!r} is not a field such as 'Accept: text/html'")
+        fields[name.strip()] = value.strip()
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    began = time.perf_counter()
+    try:
+        connection.request(method, path, headers=fields)
+        response = connection.getresponse()
+        content = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        _fail(f"no answer from {parts.netloc}: {error}", FAILED)
+    seconds = time.perf_counter() - began
+    if include:
+        click.echo(f"{response.status} {response.reason}")
+        for name, value in response.getheaders():
+            click.echo(f"{name}: {value}")
+        click.echo()
+    if body:
+        sys.stdout.buffer.write(content)
+    told = sentence(response.status, response.getheader("Cache-Status"), response.getheader("Age"))
+    click.echo(f"{response.status}  {len(content):,} octets  {seconds * 1000:.1f} ms  {told}", err=body)
+    sys.exit(0 if response.status < 500 else FAILED)
+
+
+def _load(path: Path | None, flags: dict[str, object]) -> Config:
+    renamed = {
+        "origins": list(flags["origins"] or ()),  # type: ignore[call-overload]
+        "listen": list(flags["listen"] or ()),  # type: ignore[call-overload]
+        "admin.address": flags["admin"],
+        "cache.path": flags["cache"],
+        "cache.max_size": flags["cache_size"],
+        "cache.memory": flags["memory"],
+        "workers": flags["workers"],
+        "profile": flags["profile"],
+        "log.format": flags["log_format"],
+    }
+    try:
+        return load(
+            path, {name: value for name, value in renamed.items() if value is not None and value != []}, os.environ
+        )
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+        sys.exit(INVALID)
+
+
+def _runner(settings: Config) -> Callable[..., None]:
+    return asyncio.run if settings.loop == "asyncio" else uvloop.run
+
+
+def _print_ready(urls: Sequence[str]) -> None:
+    for url in urls:
+        print(f"ready {url}", flush=True)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,195 @@
+"""What the exchange needs of the world: each port is implemented by one shell package and known only here."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge.caching.stored import StoredResponse
+from edge.semantics.messages import Request, Response
+
+
+class Source(Protocol):
+    """Content that arrives piece by piece."""
+
+    async def read(self) -> bytes:
+        """Return the next piece, never longer than 1 MiB, or b"" at the clean end.
+
+        Raises:
+            EdgeError: of the branch at fault when the content ends early; what was read before is then incomplete.
+        """
+        ...
+
+
+class Closable(Source, Protocol):
+    """A source that holds something and must be closed; closing twice, or after the end, does nothing."""
+
+    def close(self) -> None:
+        """Let go of what is held; whatever was not read is lost."""
+        ...
+
+
+class Responder(Protocol):
+    """The answer to one request, on its way to the client.  Every method raises DownstreamClosed once it is gone."""
+
+    def interim(self, response: Response) -> None:
+        """Send a 1xx response; silently dropped for a client that cannot take it (HTTP/1.0)."""
+        ...
+
+    def start(self, response: Response, length: int | None) -> None:
+        """Send the final head; `length` is that of the content in octets, or None when it is not known beforehand.
+
+        `response` carries no framing fields and no Connection field: the responder makes its own.
+        """
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Send a piece of content and wait while the client is slow to take it."""
+        ...
+
+    def finish(self) -> None:
+        """End the content cleanly; a content shorter than the announced length aborts instead."""
+        ...
+
+    def abort(self) -> None:
+        """Break the transfer so that the client cannot take what it got for the whole."""
+        ...
+
+
+class UpstreamResponse(Closable, Protocol):
+    """A response head from the origin, and its content to read."""
+
+    head: Response
+    content_length: int | None
+    request_time: float
+    response_time: float
+
+
+class Upstream(Protocol):
+    """The way to one origin."""
+
+    async def send(
+        self, request: Request, content: Source | None, interim: Callable[[Response], None] | None
+    ) -> UpstreamResponse:
+        """Send `request` (whose fields are those to send, without framing) and return the final response's head.
+
+        Args:
+            request: the request; `content_length` and `has_content` say how its content is framed.
+            content: the request content, read as the origin takes it; None when there is none.
+            interim: called with each 1xx response in order; None to drop them.
+
+        Raises:
+            UpstreamError: no connection, no valid response, or no response in time.
+            DownstreamError: reading `content` failed.
+        """
+        ...
+
+
+class Writer(Protocol):
+    """Content being stored under a generation that no lookup finds before `commit`."""
+
+    generation: bytes
+
+    async def write(self, data: bytes) -> None:
+        """Append `data`; waits while too much is unwritten.  StoreError: the content can no longer be stored."""
+        ...
+
+    def open(self, start: int, end: int) -> Closable:
+        """Return the octets [start, end) of what has been written so far, for those who follow the fill."""
+        ...
+
+    async def commit(self, stored: StoredResponse) -> None:
+        """Make the content findable under `stored` (whose generation is this writer's), replacing the variant.
+
+        StoreError: it was not stored.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Forget what was written; sources opened on it stay readable.  Does nothing after `commit`."""
+        ...
+
+
+class Store(Protocol):
+    """Where stored responses are kept."""
+
+    async def lookup(self, key: bytes) -> Sequence[StoredResponse]:
+        """Return the stored responses of `key`, the newest response first; a damaged one is left out, never raised."""
+        ...
+
+    def open(self, stored: StoredResponse, start: int, end: int) -> Closable:
+        """Return the octets [start, end), which `stored.ranges` holds.
+
+        Reading raises StoreDamaged when they are gone or fail their checksum; the response is then quarantined.
+        """
+        ...
+
+    async def writer(
+        self, key: bytes, *, length: int | None, extends: StoredResponse | None = None, start: int = 0
+    ) -> Writer:
+        """Begin to store content of `length` octets (None: not known) from offset `start` on.
+
+        With `extends`, the content is added to that response's generation; its own octets stay readable.
+
+        Raises:
+            StoreFull: it does not fit, or the disk does not take anything at present.
+        """
+        ...
+
+    async def put(self, stored: StoredResponse) -> None:
+        """Replace the head of a stored response, its content unchanged.  StoreError: the old head stays."""
+        ...
+
+    async def remove(self, key: bytes, generation: bytes | None = None) -> int:
+        """Make one generation, or all stored responses of `key`, unfindable; return how many heads there were."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What telemetry is told of one exchange when it is over.
+
+    Attributes:
+        request: the request head, None when it could not be parsed.
+        status: the status sent, 499 when the client left before there was one.
+        trace: the ordered tokens of the exchange, for example ("lookup", "stale", "validate", "freshen", "deliver").
+        cache_status: the Cache-Status member of this node, or b"" when the cache was not asked.
+        outcome: nginx's word: HIT MISS BYPASS EXPIRED STALE REVALIDATED, or "-".
+        detail: the reason token behind the outcome, or "".
+        client: address of the client.
+        site: the name of the site that answered, or "".
+        bytes_out: octets of content sent to the client.
+        began: wall clock at which the request head was complete, seconds.
+        seconds: from then to the end of the response.
+        first_byte_seconds: from then to the response head.
+        origin_seconds: from sending the request upstream to its response head, None without one.
+        origin_status: the origin's status, None without one.
+        complete: whether the response was sent whole.
+    """
+
+    request: Request | None
+    status: int
+    trace: tuple[str, ...]
+    cache_status: bytes
+    outcome: str
+    detail: str
+    client: str
+    site: str
+    bytes_out: int
+    began: float
+    seconds: float
+    first_byte_seconds: float
+    origin_seconds: float | None
+    origin_status: int | None
+    complete: bool
+
+
+class Telemetry(Protocol):
+    """Who is told what happened; never waits, never raises."""
+
+    def exchange_ended(self, record: Record) -> None:
+        """Count and log one exchange."""
+        ...
+
+    def count(self, counter: str, amount: int = 1) -> None:
+        """Add to a named counter."""
+        ...

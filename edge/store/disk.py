@@ -1,0 +1,255 @@
+"""The store of a node: implements the exchange's `Store` port on one directory."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from edge.caching.stored import StoredResponse
+from edge.clock import Clock
+from edge.errors import StoreDamaged, StoreError, StoreFull
+from edge.store import head, recovery
+from edge.store.fill import Fill
+from edge.store.flush import Flush
+from edge.store.index import HeadRef, Index
+from edge.store.layout import Layout
+from edge.store.ledger import Ledger
+from edge.store.log import Log
+from edge.store.memory import SMALL, Known, Memory
+from edge.store.node import Node
+from edge.store.reader import DiskSource, MemorySource, Reader
+from edge.store.record import key_hash
+from edge.store.segment import Segments
+
+# Threads that wait for the disk; each serves one window at a time.
+_READER_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The store in numbers.
+
+    Attributes:
+        objects: keys with at least one stored response on disk.
+        disk_bytes: what segments and index take of the quota.
+        quota: what the whole directory may take, bytes.
+        segments: how many there are.
+        memory_bytes: what the memory tier holds.
+        waiting_bytes: what is not written yet.
+        evictions: stored responses dropped to make room, since the start.
+        damaged: records or files found damaged or gone, since the start.
+        write_errors: groups that the disk did not take, since the start.
+        is_storing: whether new content is taken at present.
+    """
+
+    objects: int
+    disk_bytes: int
+    quota: int
+    segments: int
+    memory_bytes: int
+    waiting_bytes: int
+    evictions: int
+    damaged: int
+    write_errors: int
+    is_storing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What is made in a thread when a node is opened."""
+
+    node: Node
+    segments: Segments
+    recovered: recovery.Recovered
+
+
+class Disk:
+    """Stored responses in a node directory, with the hottest of them in memory."""
+
+    def __init__(self, opened: _Opened, layout: Layout, *, memory: int, clock: Clock) -> None:
+        """Take over what `start` has opened."""
+        self._layout, self._node, self._segments = layout, opened.node, opened.segments
+        recovered = opened.recovered
+        self._index: Index = recovered.index
+        self._memory = Memory(memory)
+        self._ledger = Ledger(self._index, self._memory)
+        self._ledger.damaged = self._segments.refused + recovered.damaged
+        self._log = Log(
+            self._segments, self._index, layout, sequence=recovered.sequence, active=recovered.active,
+            is_needed=self._ledger.is_needed, visits=self._memory.visits,
+        )  # fmt: skip
+        self._thread = ThreadPoolExecutor(1, "store-write")
+        self._pool = ThreadPoolExecutor(_READER_THREADS, "store-read")
+        self._reader = Reader(self._segments, self._index, self._pool)
+        self._flush = Flush(self._ledger, self._log, self._thread, clock)
+        self._is_open = True
+
+    @classmethod
+    async def start(cls, path: Path, *, quota: int, memory: int, clock: Clock) -> Self:
+        """Open the node directory at `path`, or make it.
+
+        Args:
+            path: the directory, which nobody else uses.
+            quota: what it may take of the disk, bytes.
+            memory: what heads and small contents may take of the memory, bytes.
+            clock: says when to try a disk again that has refused something.
+
+        Raises:
+            StoreError: it is in use, of another format, not ours, or too small.
+        """
+        layout = Layout.of(quota)
+        opened = await asyncio.to_thread(_open, path, layout)
+        disk = cls(opened, layout, memory=memory, clock=clock)
+        try:
+            await disk._begin(opened.recovered.doubtful)
+        except StoreError:
+            await disk.close()
+            raise
+        return disk
+
+    async def close(self) -> None:
+        """Write what waits, let go of the directory, and note that it was left cleanly if it was."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        is_written = await self._flush.close()
+        await asyncio.to_thread(self._shut, is_written=is_written)
+
+    async def flush(self) -> None:
+        """Write what waits now; StoreError if the disk does not take it."""
+        if not await self._flush.everything():
+            raise StoreError("the disk does not take what waits")
+
+    async def lookup(self, key: bytes) -> Sequence[StoredResponse]:
+        """Return the stored responses of `key`, the newest response first; a damaged one is left out, never raised."""
+        name = key_hash(key)
+        known = self._memory.heads(name)
+        if known is not None and known.key == key:
+            return known.stored
+        changes = self._ledger.changes
+        try:
+            heads = [stored for ref in self._ledger.heads(name) if (stored := await self._head(name, ref)) is not None]
+        except StoreError:
+            self._ledger.damaged += 1
+            return ()
+        # RFC 9111 §4.1: the most recent of several that match is to be used.
+        heads.sort(key=lambda stored: stored.response_time, reverse=True)
+        found = tuple(stored for stored in heads if stored.key == key)
+        if found and changes == self._ledger.changes:
+            self._memory.keep_heads(name, Known(key, found))
+        return found
+
+    def open(self, stored: StoredResponse, start: int, end: int) -> DiskSource | MemorySource:
+        """Return the octets [start, end), which `stored.ranges` holds.
+
+        Reading raises StoreDamaged when they are gone or fail their checksum; the response is then quarantined.
+        """
+        if start >= end:
+            return MemorySource(b"")
+        content = self._memory.content(stored.generation)
+        if content is not None:
+            return MemorySource(content[start:end])
+        whole = start == 0 and end == stored.complete_length and end <= SMALL
+        name = key_hash(stored.key)
+        return DiskSource(self._ledger, self._reader, name, stored.generation, start=start, end=end, whole=whole)
+
+    async def writer(
+        self, key: bytes, *, length: int | None, extends: StoredResponse | None = None, start: int = 0
+    ) -> Fill:
+        """Begin to store content of `length` octets (None: not known) from offset `start` on.
+
+        With `extends`, the content is added to that response's generation; its own octets stay readable.
+
+        Raises:
+            StoreFull: it does not fit, the disk does not take anything at present, or the response is being extended.
+        """
+        # Half of the segments: the other half lets the rest of the content of the node live on meanwhile.
+        limit = self._layout.segments // 2
+        if not self._is_open or not self._flush.is_storing:
+            raise StoreFull("nothing is stored at present")
+        if length is not None and length > limit:
+            raise StoreFull("the content does not fit the quota")
+        if extends is not None and not self._ledger.may_extend(extends.generation):
+            raise StoreFull("the response is being extended")
+        return Fill(
+            self._ledger, self._reader, key_hash(key), extends.generation if extends is not None else os.urandom(8),
+            start=start, limit=limit, held=extends.ranges if extends is not None else None,
+        )  # fmt: skip
+
+    async def put(self, stored: StoredResponse) -> None:
+        """Replace the head of a stored response, its content unchanged.  StoreError: the old head stays."""
+        name = key_hash(stored.key)
+        if not self._is_open or not self._flush.is_storing:
+            raise StoreFull("nothing is stored at present")
+        if all(ref.generation != stored.generation for ref in self._ledger.heads(name)):
+            raise StoreError("the stored response is gone")
+        self._ledger.add_head(name, stored)
+
+    async def remove(self, key: bytes, generation: bytes | None = None) -> int:
+        """Make one generation, or all stored responses of `key`, unfindable; return how many heads there were."""
+        return self._ledger.remove_heads(key_hash(key), generation)
+
+    def stats(self) -> Stats:
+        """Return the store in numbers."""
+        return Stats(
+            objects=self._index.keys,
+            disk_bytes=self._segments.size + self._layout.index,
+            quota=self._layout.quota,
+            segments=len(self._segments),
+            memory_bytes=self._memory.used,
+            waiting_bytes=self._ledger.size,
+            evictions=self._ledger.evicted,
+            damaged=self._ledger.damaged,
+            write_errors=self._flush.errors,
+            is_storing=self._flush.is_storing,
+        )
+
+    async def _begin(self, doubtful: list[StoredResponse]) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._log.fit)
+        for stored in doubtful:
+            self._ledger.add_head(key_hash(stored.key), stored)
+        await self._flush.everything()
+
+    async def _head(self, name: bytes, ref: HeadRef) -> StoredResponse | None:
+        stored = self._ledger.stored(ref.generation)
+        if stored is not None or ref.place is None:
+            return stored
+        try:
+            body = await self._reader.head(name, ref.generation, ref.place)
+            if body is None:
+                return None
+            stored = head.decode(body)
+        except StoreDamaged:
+            self._ledger.quarantine(name, ref.generation)
+            return None
+        return stored if stored.generation == ref.generation else None
+
+    def _shut(self, *, is_written: bool) -> None:
+        self._thread.shutdown()
+        self._pool.shutdown()
+        for segment in self._segments:
+            segment.sync()
+        self._index.close(sync=True)
+        self._segments.close()
+        if is_written:
+            self._node.mark(clean=True)
+        self._node.close()
+
+
+def _open(path: Path, layout: Layout) -> _Opened:
+    node = Node(path)
+    segments = Segments(path / "segments")
+    try:
+        segments.open_all()
+        recovered = recovery.recover(node, segments, layout)
+        # From here on until it is closed, an end is not a clean one.
+        node.mark(clean=False)
+    except StoreError:
+        segments.close()
+        node.close()
+        raise
+    return _Opened(node, segments, recovered)

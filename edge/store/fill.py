@@ -1,0 +1,137 @@
+"""A fill: content that arrives and is cut into chunks, findable once it is committed."""
+
+from edge.caching.stored import Range, StoredResponse
+from edge.errors import StoreError, StoreFull
+from edge.store.ledger import Ledger
+from edge.store.memory import SMALL
+from edge.store.reader import DiskSource, Reader
+from edge.store.record import room_in_chunk
+
+# How much of the memory of an unfinished chunk a reader is handed at once.
+_PIECE = 256 << 10
+
+
+class Fill:
+    """The `Writer` of one generation.
+
+    Octets that the extended response holds already are not written once more: chunks that a head mentions are never
+    replaced by others that may be taken back.
+
+    Attributes:
+        generation: what is written.
+        is_over: whether it was committed or aborted.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        reader: Reader,
+        key_hash: bytes,
+        generation: bytes,
+        *,
+        start: int,
+        limit: int,
+        held: tuple[Range, ...] | None,
+    ) -> None:
+        """Begin at `start`; `held` are the ranges of the response that is extended, None for a new generation."""
+        self.generation, self.is_over = generation, False
+        self._ledger, self._reader, self._key_hash = ledger, reader, key_hash
+        self._at, self._limit, self._extends, self._held = start, start + limit, held is not None, held or ()
+        self._buffer, self._begin = bytearray(), start
+        self._offsets: list[int] = []
+        self._small: bytes | None = None
+        self._error: StoreError | None = None
+        ledger.fills[generation] = self
+
+    async def write(self, data: bytes) -> None:
+        """Append `data`; waits while too much is unwritten.  StoreError: the content can no longer be stored."""
+        self._check()
+        await self._ledger.wait_room()
+        self._check()
+        if self._at + len(data) > self._limit:
+            self._error = StoreFull("the content does not fit the quota")
+            raise self._error
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._take(rest) :]
+
+    def open(self, start: int, end: int) -> DiskSource:
+        """Return the octets [start, end) of what has been written so far, for those who follow the fill."""
+        return DiskSource(self._ledger, self._reader, self._key_hash, self.generation, start=start, end=end)
+
+    async def commit(self, stored: StoredResponse) -> None:
+        """Make the content findable under `stored`, replacing the variant; StoreError: it was not stored."""
+        try:
+            self._check()
+            self._check_extended()
+            self._seal()
+            self._ledger.add_head(self._key_hash, stored)
+        except StoreError:
+            self.abort()
+            raise
+        self.is_over = True
+        if self._small is not None and stored.complete_length == len(self._small):
+            self._ledger.memory.keep_content(self.generation, self._small)
+
+    def abort(self) -> None:
+        """Forget what was written; sources opened on it stay readable.  Does nothing after `commit`."""
+        if self.is_over:
+            return
+        self.is_over = True
+        if self._ledger.is_read(self.generation):
+            self._seal()
+        if self._extends:
+            self._ledger.forget_chunks(self._key_hash, self.generation, self._offsets)
+        else:
+            self._ledger.release(self.generation)
+        self._ledger.end_fill(self.generation)
+
+    def buffered(self, offset: int) -> memoryview | None:
+        """Return octets from `offset` on that are not in a chunk yet, or None."""
+        first = offset - self._begin
+        if not 0 <= first < len(self._buffer):
+            return None
+        # A copy: a buffer that is looked into cannot grow.
+        return memoryview(bytes(self._buffer[first : first + _PIECE]))
+
+    def fail(self, error: StoreError) -> None:
+        """Take note that the content cannot be stored."""
+        self._error = self._error or error
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if self.is_over:
+            raise StoreError("the fill is over")
+
+    def _check_extended(self) -> None:
+        known = self._ledger.heads(self._key_hash)
+        if self._extends and all(ref.generation != self.generation for ref in known):
+            raise StoreError("the extended response is gone")
+
+    def _take(self, data: memoryview) -> int:
+        """Take what belongs to one chunk, or is held, from the front of `data`, and return how much that is."""
+        inside = next((last for first, last in self._held if first <= self._at < last), None)
+        if inside is not None:
+            taken = min(len(data), inside - self._at)
+            self._at += taken
+            self._begin = self._at
+            return taken
+        next_held = min((first for first, _ in self._held if first > self._at), default=self._limit)
+        taken = min(len(data), room_in_chunk(self._at), next_held - self._at)
+        self._buffer += data[:taken]
+        self._at += taken
+        if self._at == next_held or room_in_chunk(self._at) == room_in_chunk(0):
+            self._seal()
+        return taken
+
+    def _seal(self) -> None:
+        """Make a chunk of what has been buffered."""
+        if not self._buffer:
+            return
+        data, begin = bytes(self._buffer), self._begin
+        self._buffer, self._begin = bytearray(), self._at
+        self._offsets.append(begin)
+        if begin == 0 and len(data) <= SMALL:
+            self._small = data
+        self._ledger.add_chunk(self._key_hash, self.generation, begin, data)

@@ -1,0 +1,188 @@
+"""Reading: windows of a chunk, straight from the page cache, and through a thread only when the disk must be waited for.
+
+Nothing is returned that does not follow the header that was looked for.  A chunk of up to a window is checked whenever
+it is read; a longer one is checked whole when it is first read since the start, and then read window by window.
+"""
+
+import asyncio
+import errno
+import os
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from edge.errors import StoreDamaged, StoreError
+from edge.store.index import Index, Place
+from edge.store.ledger import Ledger
+from edge.store.record import HEADER_SIZE, Header, Kind, check_body, decode_header
+from edge.store.segment import WINDOW, Segment, Segments
+
+_WOULD_WAIT = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A chunk that is being read: its octets are [start, end) of the content."""
+
+    segment: Segment
+    place: Place
+    start: int
+    end: int
+
+
+class Reader:
+    """Reads records."""
+
+    def __init__(self, segments: Segments, index: Index, pool: Executor) -> None:
+        self._segments, self._index, self._pool = segments, index, pool
+
+    async def head(self, key_hash: bytes, generation: bytes, place: Place) -> bytes | None:
+        """Return the body of a head, None when its segment was freed; StoreDamaged if it is not what it should be."""
+        segment = self._segments.get(place.segment)
+        if segment is None:
+            return None
+        segment.visit(place.offset)
+        raw = await self._read(segment, place.offset, place.length)
+        check_body(_check(raw, Kind.HEAD, key_hash, generation, 0), raw[HEADER_SIZE:])
+        return bytes(raw[HEADER_SIZE:])
+
+    def find(self, generation: bytes, offset: int) -> Chunk:
+        """Return the chunk of `generation` that holds the octet at `offset`; StoreDamaged if there is none."""
+        # Once more for a chunk that was moved, and its segment freed, between the two looks.
+        for _ in range(2):
+            found = self._index.chunk(generation, offset)
+            if found is not None and (segment := self._segments.get(found.place.segment)) is not None:
+                return Chunk(segment, found.place, found.start, found.end)
+        raise StoreDamaged("a chunk is gone")
+
+    async def first(self, chunk: Chunk, key_hash: bytes, generation: bytes, offset: int, end: int) -> bytes:
+        """Return at most a window of `chunk` from `offset` on, having checked whose it is and that it is whole."""
+        segment, place = chunk.segment, chunk.place
+        segment.visit(place.offset)
+        is_long = place.length > WINDOW
+        if is_long and segment.is_verified(place.offset):
+            raw = await self._read(segment, place.offset, HEADER_SIZE)
+            if _check(raw, Kind.CHUNK, key_hash, generation, chunk.start).size != place.length:
+                raise StoreDamaged("a record has another length than the index says")
+            return await self.window(chunk, offset, end)
+        raw = await (self._checked_in_thread if is_long else self._checked)(chunk, key_hash, generation)
+        first = HEADER_SIZE + offset - chunk.start
+        return bytes(raw[first : first + min(end - offset, WINDOW)])
+
+    async def window(self, chunk: Chunk, offset: int, end: int) -> bytes:
+        """Return at most a window of `chunk`, which was checked, from `offset` on."""
+        length = min(end, chunk.end, offset + WINDOW) - offset
+        return bytes(await self._read(chunk.segment, chunk.place.offset + HEADER_SIZE + offset - chunk.start, length))
+
+    async def _checked(self, chunk: Chunk, key_hash: bytes, generation: bytes) -> memoryview:
+        raw = await self._read(chunk.segment, chunk.place.offset, chunk.place.length)
+        check_body(_check(raw, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
+        return raw
+
+    async def _checked_in_thread(self, chunk: Chunk, key_hash: bytes, generation: bytes) -> memoryview:
+        def read() -> memoryview:
+            raw = memoryview(chunk.segment.read(chunk.place.offset, chunk.place.length))
+            check_body(_check(raw, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
+            return raw
+
+        raw = await asyncio.get_running_loop().run_in_executor(self._pool, read)
+        chunk.segment.verified(chunk.place.offset)
+        return raw
+
+    async def _read(self, segment: Segment, offset: int, length: int) -> memoryview:
+        buffer = bytearray(length)
+        try:
+            if os.preadv(segment.fd, [buffer], offset, os.RWF_NOWAIT) == length:
+                return memoryview(buffer)
+        except OSError as error:
+            if error.errno not in _WOULD_WAIT:
+                raise StoreDamaged(f"{segment.path.name} cannot be read: {error.strerror}") from error
+        loop = asyncio.get_running_loop()
+        return memoryview(await loop.run_in_executor(self._pool, segment.read, offset, length))
+
+
+class MemorySource:
+    """Octets that are in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def read(self) -> bytes:
+        """Return all of it, then b""."""
+        data, self._data = self._data, b""
+        return data
+
+    def close(self) -> None:
+        """Let go of the octets."""
+        self._data = b""
+
+
+class DiskSource:
+    """Octets [start, end) of a generation, from wherever each of them is at the moment it is read.
+
+    The generation is kept for as long as the source is open.  With `whole`, the octets are the whole of a small content
+    and are kept in memory once they were read.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        reader: Reader,
+        key_hash: bytes,
+        generation: bytes,
+        *,
+        start: int,
+        end: int,
+        whole: bool = False,
+    ) -> None:
+        self._ledger, self._reader, self._key_hash, self._generation = ledger, reader, key_hash, generation
+        self._at, self._end, self._whole = start, end, whole
+        self._chunk: Chunk | None = None
+        self._open = True
+        ledger.pin(generation)
+
+    async def read(self) -> bytes:
+        """Return the next piece, b"" at the end; StoreDamaged when it is gone or fails its checksum."""
+        if self._at >= self._end:
+            self.close()
+        if not self._open:
+            return b""
+        waiting = self._ledger.waiting(self._generation, self._at)
+        if waiting is not None:
+            piece = bytes(waiting[: min(self._end - self._at, WINDOW)])
+        else:
+            piece = await self._read()
+        if self._whole and len(piece) == self._end and self._open:
+            self._ledger.memory.keep_content(self._generation, piece)
+        self._at += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Let the generation go."""
+        if self._open:
+            self._open = False
+            self._chunk = None
+            self._ledger.unpin(self._generation)
+
+    async def _read(self) -> bytes:
+        try:
+            chunk = self._chunk
+            if chunk is not None and self._at < chunk.end and chunk.place.length > WINDOW:
+                return await self._reader.window(chunk, self._at, self._end)
+            chunk = self._chunk = self._reader.find(self._generation, self._at)
+            end = min(self._end, chunk.end)
+            return await self._reader.first(chunk, self._key_hash, self._generation, self._at, end)
+        except StoreDamaged:
+            self.close()
+            self._ledger.quarantine(self._key_hash, self._generation)
+            raise
+        except StoreError:
+            self.close()
+            raise
+
+
+def _check(raw: bytes | memoryview, kind: Kind, key_hash: bytes, generation: bytes, offset: int) -> Header:
+    """Return the header that `raw` begins with; StoreDamaged if it is not the one that was looked for."""
+    header = decode_header(bytes(raw[:HEADER_SIZE]))
+    if (header.kind, header.key_hash, header.generation, header.offset) != (kind, key_hash, generation, offset):
+        raise StoreDamaged("another record lies where this one should")
+    return header
