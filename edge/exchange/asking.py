@@ -54,7 +54,8 @@ class Asking:
         )
         ex.heard(upstream)
         head = received_head(upstream)
-        if head.status == 304 and b"if-none-match" not in fields and b"if-modified-since" not in fields:
+        is_unasked_304 = head.status == 304 and b"if-none-match" not in fields and b"if-modified-since" not in fields
+        if is_unasked_304 or (head.status == 206 and b"range" not in fields):
             upstream.close()
             raise UpstreamProtocolError
         return Forwarded(upstream, head)

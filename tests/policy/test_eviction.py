@@ -21,9 +21,13 @@ def evictor_of(capacity: int, *items: tuple[str, int, int]) -> Evictor[str]:
     ("items", "new", "victims"),
     [
         pytest.param([("a", 50, 0)], ("b", 50), [], id="what fits evicts nothing"),
-        pytest.param([("a", 50, 1), ("b", 50, 0)], ("c", 50), ["b"], id="an item of one visit goes before a visited one"),
+        pytest.param(
+            [("a", 50, 1), ("b", 50, 0)], ("c", 50), ["b"], id="an item of one visit goes before a visited one"
+        ),
         pytest.param([("a", 60, 0), ("b", 40, 0)], ("c", 40), ["a"], id="of equal visits the larger goes first"),
-        pytest.param([("a", 20, 1), ("b", 20, 1), ("c", 60, 1)], ("d", 50), ["c"], id="a large one goes for many small"),
+        pytest.param(
+            [("a", 20, 1), ("b", 20, 1), ("c", 60, 1)], ("d", 25), ["c"], id="a large one goes for many small"
+        ),
         pytest.param([("a", 50, 9), ("b", 50, 9)], ("c", 90), ["c"], id="a newcomer worth less than all is not kept"),
         pytest.param([("a", 50, 0)], ("b", 101), ["b"], id="what is larger than the capacity evicts nothing else"),
         pytest.param([("a", 100, 0)], ("a", 50), [], id="an item admitted again counts once"),
@@ -72,3 +76,12 @@ def test_what_is_held_is_counted_exactly():
                 del held[victim]
         assert evictor.used == sum(held.values()) <= 1000
     assert all(key in evictor for key in held)
+
+
+def test_items_that_come_and_go_leave_nothing_behind():
+    evictor = evictor_of(100, ("kept", 10, 0))
+    for number in range(1000):
+        evictor.admit(str(number), 10)
+        evictor.discard(str(number))
+    assert (evictor.used, len(evictor._heap) < 200) == (10, True)
+    assert evictor.admit("new", 90) == []

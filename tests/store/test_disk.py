@@ -1,0 +1,232 @@
+"""The store as the exchange sees it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+
+from edge.errors import StoreDamaged, StoreError, StoreFull
+from edge.exchange.ports import Store, Writer
+from edge.semantics.fields import FieldSection
+from edge.store.disk import Disk
+from edge.store.memory import SMALL
+from edge.testing.clock import ManualClock
+from tests.store.keeping import MIB, a_disk, a_stored, content_of, content_or_none, directory_size, keep, read_all
+
+LENGTHS = [0, 1, 1000, SMALL, SMALL + 1, 300_000, MIB, MIB + 1, 5 * MIB]
+
+
+def as_ports(disk: Disk, writer: Writer) -> tuple[Store, Writer]:
+    """Checked by the type checker: the store and its writers are what the exchange asks for."""
+    return disk, writer
+
+
+@pytest.mark.parametrize("memory", [0, 4 * MIB], ids=["disk", "memory"])
+@pytest.mark.parametrize("length", LENGTHS)
+async def test_what_is_stored_comes_back_at_once_and_once_written_and_after_a_restart(tmp_path, length, memory):
+    async with a_disk(tmp_path, memory=memory) as disk:
+        stored = await keep(disk, b"key", length)
+        assert await disk.lookup(b"key") == (stored,)
+        assert await content_or_none(disk, b"key") == content_of(b"key", length)
+        await disk.flush()
+        assert await content_or_none(disk, b"key") == content_of(b"key", length)
+    async with a_disk(tmp_path, memory=memory) as disk:
+        for _ in range(2):
+            assert await disk.lookup(b"key") == (stored,)
+            assert await content_or_none(disk, b"key") == content_of(b"key", length)
+        assert await disk.lookup(b"another key") == ()
+        assert (disk.stats().objects, disk.stats().damaged) == (1, 0)
+
+
+@pytest.mark.parametrize("length", [10, SMALL])
+async def test_a_small_content_is_one_piece(tmp_path, length):
+    async with a_disk(tmp_path, memory=MIB) as disk:
+        stored = await keep(disk, b"key", length)
+        await disk.flush()
+        for _ in range(2):
+            assert await disk.open(stored, 0, length).read() == content_of(b"key", length)
+            disk._memory.drop(stored.generation)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(0, 1), (5, 5), (MIB - 1, MIB + 1), (300_000, 2_500_000), (3 * MIB - 7, 3 * MIB), (0, 3 * MIB)],
+)
+async def test_any_octets_of_a_large_content(tmp_path, start, end):
+    async with a_disk(tmp_path) as disk:
+        stored = await keep(disk, b"key", 3 * MIB)
+        await disk.flush()
+        for _ in range(2):
+            assert await read_all(disk.open(stored, start, end)) == content_of(b"key", 3 * MIB)[start:end]
+
+
+async def test_variants_of_a_key_coexist_the_most_recent_first(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        english = await keep(disk, b"key", 10, nominated=((b"accept-language", b"en"),), response_time=2000.0)
+        german = await keep(disk, b"key", 10, nominated=((b"accept-language", b"de"),), response_time=1000.0)
+        assert await disk.lookup(b"key") == (english, german)
+        await disk.flush()
+        assert await disk.lookup(b"key") == (english, german)
+
+
+async def test_a_new_response_replaces_its_variant_and_its_content_goes(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        other = await keep(disk, b"key", 20, nominated=((b"accept", b"a"),))
+        old = await keep(disk, b"key", 300_000)
+        await disk.flush()
+        source = disk.open(old, 0, 300_000)
+        first = await source.read()
+        new = await keep(disk, b"key", 1000)
+        assert set(await disk.lookup(b"key")) == {new, other}
+        await disk.flush()
+        assert set(await disk.lookup(b"key")) == {new, other}
+        # Whoever began to read it can read it to its end.
+        assert first + await read_all(source) == content_of(b"key", 300_000)
+        await asyncio.sleep(0)
+        await disk.flush()
+        with pytest.raises(StoreDamaged):
+            await read_all(disk.open(old, 0, 300_000))
+        assert await content_or_none(disk, b"key") is not None
+
+
+async def test_put_replaces_the_head_alone(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        stored = await keep(disk, b"key", 5000)
+        freshened = stored.with_fields(FieldSection([(b"age", b"0")]))
+        await disk.put(freshened)
+        assert await disk.lookup(b"key") == (freshened,)
+        await disk.flush()
+        await disk.put(stored)
+        await disk.flush()
+        await disk.put(freshened)
+    async with a_disk(tmp_path) as disk:
+        assert await disk.lookup(b"key") == (freshened,)
+        assert await content_or_none(disk, b"key") == content_of(b"key", 5000)
+
+
+async def test_put_of_what_is_gone_is_an_error(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        stored = await keep(disk, b"key", 10)
+        assert await disk.remove(b"key") == 1
+        with pytest.raises(StoreError):
+            await disk.put(stored)
+        assert await disk.lookup(b"key") == ()
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+@pytest.mark.parametrize("alone", [True, False])
+async def test_what_is_removed_is_not_found(tmp_path, alone, flushed):
+    async with a_disk(tmp_path, memory=MIB) as disk:
+        one = await keep(disk, b"key", 10)
+        two = await keep(disk, b"key", 10, nominated=((b"accept", b"a"),))
+        if flushed:
+            await disk.flush()
+        assert len(await disk.lookup(b"key")) == 2
+        assert await disk.remove(b"key", one.generation if alone else None) == (1 if alone else 2)
+        assert await disk.lookup(b"key") == ((two,) if alone else ())
+        assert await disk.remove(b"key", one.generation) == 0
+    async with a_disk(tmp_path) as disk:
+        assert await disk.lookup(b"key") == ((two,) if alone else ())
+        assert await disk.remove(b"unheard of") == 0
+
+
+async def test_a_fill_that_cannot_be_expressed_is_not_stored(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        writer = await disk.writer(b"key", length=None)
+        with pytest.raises(StoreError):
+            await writer.commit(a_stored(b"key", writer.generation, fields=FieldSection([(b"a", b"b\r\nc: d")])))
+        assert await disk.lookup(b"key") == ()
+
+
+async def test_a_key_with_the_hash_of_another_is_not_found(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.store.disk.key_hash", lambda _: bytes(16))
+    async with a_disk(tmp_path, memory=MIB) as disk:
+        await keep(disk, b"key", 10)
+        assert await disk.lookup(b"another") == ()
+        assert len(await disk.lookup(b"key")) == 1
+        assert await disk.lookup(b"another") == ()
+
+
+@pytest.mark.parametrize("length", [10, 3000, 60_000, 900_000])
+async def test_the_quota_holds_under_a_flood_of_single_keys(tmp_path, length):
+    quota = 16 * MIB
+    async with a_disk(tmp_path, quota=quota, memory=MIB) as disk:
+        for number in range(min(60 * MIB // (length + 3000), 8000)):
+            await keep(disk, b"key %d" % number, length)
+            if number % 50 == 0:
+                await disk.flush()
+                assert directory_size(tmp_path) <= quota
+        await disk.flush()
+        assert directory_size(tmp_path) <= quota
+        stats = disk.stats()
+        assert stats.disk_bytes <= quota
+        assert stats.memory_bytes <= MIB
+        assert (stats.damaged, stats.write_errors) == (0, 0)
+        assert await content_or_none(disk, b"key %d" % number) == content_of(b"key %d" % number, length)
+
+
+async def test_a_content_over_the_quota_is_refused(tmp_path):
+    async with a_disk(tmp_path, quota=16 * MIB) as disk:
+        with pytest.raises(StoreFull):
+            await disk.writer(b"key", length=20 * MIB)
+        writer = await disk.writer(b"key", length=None)
+        with pytest.raises(StoreFull):
+            for _ in range(20):
+                await writer.write(bytes(MIB))
+        writer.abort()
+        await keep(disk, b"small", 1000)
+        await disk.flush()
+        assert await content_or_none(disk, b"small") == content_of(b"small", 1000)
+
+
+async def test_a_smaller_quota_frees_the_oldest(tmp_path):
+    async with a_disk(tmp_path, quota=64 * MIB) as disk:
+        for number in range(40):
+            await keep(disk, b"key %d" % number, MIB)
+    async with a_disk(tmp_path, quota=16 * MIB) as disk:
+        assert directory_size(tmp_path) <= 16 * MIB
+        kept = [number for number in range(40) if await content_or_none(disk, b"key %d" % number) is not None]
+        assert kept == list(range(kept[0], 40))
+        assert len(kept) > 3
+
+
+async def test_a_second_opener_is_refused(tmp_path):
+    async with a_disk(tmp_path):
+        script = "from tests.store.keeping import *; import asyncio, pathlib, sys\n"
+        script += "asyncio.run(Disk.start(pathlib.Path(sys.argv[1]), quota=1 << 25, memory=0, clock=ManualClock()))"
+        second = subprocess.run(
+            [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=False
+        )  # fmt: skip
+        assert f"is in use by process {os.getpid()}" in second.stderr
+        with pytest.raises(StoreError, match="in use"):
+            await Disk.start(tmp_path, quota=16 * MIB, memory=0, clock=ManualClock())
+
+
+async def test_a_store_that_is_closed_takes_and_gives_nothing(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        stored = await keep(disk, b"key", 3 * MIB)
+        await disk.flush()
+        source = disk.open(stored, 0, 3 * MIB)
+        await source.read()
+    await disk.close()
+    with pytest.raises(StoreFull):
+        await disk.writer(b"key", length=None)
+    with pytest.raises(StoreFull):
+        await disk.put(stored)
+    with pytest.raises(StoreDamaged):
+        await source.read()
+
+
+async def test_many_at_once(tmp_path):
+    async def store_and_read(number: int) -> None:
+        key, length = b"key %d" % number, number * 40_000 % 1_300_000
+        await keep(disk, key, length)
+        assert await content_or_none(disk, key) == content_of(key, length)
+        await asyncio.sleep(0)
+        assert await content_or_none(disk, key) == content_of(key, length)
+
+    async with a_disk(tmp_path, quota=128 * MIB) as disk, asyncio.TaskGroup() as group:
+        for number in range(60):
+            group.create_task(store_and_read(number))
