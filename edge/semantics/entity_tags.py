@@ -1,6 +1,7 @@
 """Entity tags and their two comparisons (RFC 9110 §8.8.3)."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.errors import ParseError
@@ -31,7 +32,7 @@ def parse_entity_tag(value: bytes) -> EntityTag:
     return EntityTag(match[2], weak=match[1] is not None)
 
 
-def parse_entity_tags(values: list[bytes]) -> tuple[EntityTag, ...] | None:
+def parse_entity_tags(values: Sequence[bytes]) -> tuple[EntityTag, ...] | None:
     """Return the tags in the lines of If-Match or If-None-Match, None for `*`; ParseError if one is malformed."""
     value = b", ".join(values)
     if value == b"*":

@@ -5,7 +5,7 @@ repetition carry meaning, and Set-Cookie lines must not be combined (RFC 9110 §
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Self, final
 
 from edge.errors import ParseError
@@ -29,10 +29,11 @@ _boundary = re.compile(rb'"(?:[^"\\]|\\.)*+"|,|(?P<rest>".*)', re.DOTALL)
 class FieldSection:
     """An immutable, ordered sequence of field lines."""
 
-    __slots__ = ("lines",)
+    __slots__ = ("_by_name", "lines")
 
     def __init__(self, lines: Iterable[Line] = ()) -> None:
         self.lines: tuple[Line, ...] = tuple(lines)
+        self._by_name: dict[bytes, list[bytes]] | None = None
 
     @classmethod
     def checked(cls, lines: Iterable[Line]) -> Self:
@@ -50,7 +51,7 @@ class FieldSection:
         return len(self.lines)
 
     def __contains__(self, name: bytes) -> bool:
-        return any(line[0] == name for line in self.lines)
+        return name in (self._by_name or self._indexed())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FieldSection) and self.lines == other.lines
@@ -63,14 +64,12 @@ class FieldSection:
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of the first line called `name`, or None."""
-        for line in self.lines:
-            if line[0] == name:
-                return line[1]
-        return None
+        values = (self._by_name or self._indexed()).get(name)
+        return values[0] if values is not None else None
 
-    def values(self, name: bytes) -> list[bytes]:
+    def values(self, name: bytes) -> Sequence[bytes]:
         """Return the value of every line called `name`, in order."""
-        return [value for line_name, value in self.lines if line_name == name]
+        return (self._by_name or self._indexed()).get(name, ())
 
     def combined(self, name: bytes) -> bytes | None:
         """Return the lines called `name` as one value joined by a comma (RFC 9110 §5.3), or None if there is none."""
@@ -92,6 +91,14 @@ class FieldSection:
     def with_lines(self, *lines: Line) -> "FieldSection":
         """Return the section with `lines` added at its end."""
         return FieldSection(self.lines + lines)
+
+    def _indexed(self) -> dict[bytes, list[bytes]]:
+        """Return the values by name, made when first asked for: a section is asked often, but not every one is."""
+        by_name: dict[bytes, list[bytes]] = {}
+        for name, value in self.lines:
+            by_name.setdefault(name, []).append(value)
+        self._by_name = by_name
+        return by_name
 
     def replacing(self, name: bytes, value: bytes) -> "FieldSection":
         """Return the section with every line called `name` replaced by one line at its end."""

@@ -19,7 +19,7 @@ _ALIASES = {b"x-gzip": b"gzip", b"x-compress": b"compress"}
 _NORMALISED = (b"br", b"gzip", b"zstd")
 
 
-def weighted(values: list[bytes]) -> list[tuple[bytes, int]]:
+def weighted(values: Sequence[bytes]) -> list[tuple[bytes, int]]:
     """Return each member of a field's lines, in lower case and without parameters, with its weight in thousandths.
 
     Malformed members are left out, and no more than `MAX_MEMBERS` are read.

@@ -4,7 +4,7 @@ The caller evaluates them against the selected representation, and only where th
 successful (§13.2.1).  Nothing else reads If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since and If-Range.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from edge.errors import ParseError
@@ -81,7 +81,7 @@ def range_applies(
 
 
 def _matches(
-    values: list[bytes],
+    values: Sequence[bytes],
     entity_tag: EntityTag | None,
     match: Callable[[EntityTag, EntityTag], bool],
     *,

@@ -1,9 +1,11 @@
 """The store of a node: implements the exchange's `Store` port on one directory."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -23,6 +25,8 @@ from edge.store.node import Node
 from edge.store.reader import DiskSource, MemorySource, Reader
 from edge.store.record import key_hash
 from edge.store.segment import Segments
+
+log = logging.getLogger("edge.store")
 
 # Threads that wait for the disk; each serves one window at a time.
 _READER_THREADS = 4
@@ -231,25 +235,30 @@ class Disk:
     def _shut(self, *, is_written: bool) -> None:
         self._thread.shutdown()
         self._pool.shutdown()
-        for segment in self._segments:
-            segment.sync()
-        self._index.close(sync=True)
-        self._segments.close()
-        if is_written:
-            self._node.mark(clean=True)
-        self._node.close()
+        try:
+            for segment in self._segments:
+                segment.sync()
+            self._index.sync()
+            # Last: it vouches for all the rest.
+            self._node.mark(clean=is_written)
+        except StoreError as error:
+            log.error("%s is not left cleanly: %s", self._node.path, error)  # noqa: TRY400 - the disk's fault, not ours
+        finally:
+            self._index.close()
+            self._segments.close()
+            self._node.close()
 
 
 def _open(path: Path, layout: Layout) -> _Opened:
-    node = Node(path)
-    segments = Segments(path / "segments")
-    try:
+    with ExitStack() as undo:
+        node = Node(path)
+        undo.callback(node.close)
+        segments = Segments(path / "segments")
+        undo.callback(segments.close)
         segments.open_all()
         recovered = recovery.recover(node, segments, layout)
+        undo.callback(recovered.index.close)
         # From here on until it is closed, an end is not a clean one.
         node.mark(clean=False)
-    except StoreError:
-        segments.close()
-        node.close()
-        raise
+        undo.pop_all()
     return _Opened(node, segments, recovered)

@@ -4,9 +4,10 @@ import asyncio
 import logging
 from concurrent.futures import Executor
 from contextlib import suppress
+from functools import partial
 
 from edge.clock import Clock
-from edge.store.entry import Outcome
+from edge.store.entry import Entry, Outcome
 from edge.store.ledger import Ledger
 from edge.store.log import Log
 from edge.tasks import spawn
@@ -74,10 +75,15 @@ class Flush:
         entries, number = self._ledger.take(), self._ledger.number
         if not entries:
             return True
-        outcome = await asyncio.get_running_loop().run_in_executor(self._thread, self._log.append, entries)
+        work = asyncio.get_running_loop().run_in_executor(self._thread, self._log.append, entries)
+        # Whether or not somebody still waits for it, what was written is settled.
+        work.add_done_callback(partial(self._settle, entries, number))
+        return (await asyncio.shield(work)).error is None
+
+    def _settle(self, entries: list[Entry], number: int, work: asyncio.Future[Outcome]) -> None:
+        outcome = work.result()
         self._note(outcome)
         self._ledger.settle(entries, number, outcome)
-        return outcome.error is None
 
     def _note(self, outcome: Outcome) -> None:
         if outcome.error is None:

@@ -120,10 +120,15 @@ class Index:
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)
 
-    def close(self, *, sync: bool = False) -> None:
-        """Close the index, on disk for certain when `sync` is asked for."""
-        if sync:
-            self._environment.sync(True)  # noqa: FBT003
+    def sync(self) -> None:
+        """Wait until what was written is on disk; StoreError if it does not get there."""
+        try:
+            self._environment.sync(True)  # noqa: FBT003 - the parameter has no keyword
+        except lmdb.Error as error:
+            raise StoreError(f"the index cannot be synced: {error}") from error
+
+    def close(self) -> None:
+        """Close the index; whoever asks it something then gets StoreDamaged."""
         self._environment.close()
 
     @contextmanager

@@ -142,7 +142,8 @@ class Ledger:
 
     def may_extend(self, generation: bytes) -> bool:
         """Return whether nobody adds to `generation`, and nothing of it is about to be forgotten."""
-        return generation not in self.fills and generation not in self._doomed
+        fill = self.fills.get(generation)
+        return (fill is None or fill.is_over) and generation not in self._doomed
 
     def release(self, generation: bytes) -> None:
         """Forget the content of `generation`, which has no head, as soon as nobody uses it."""

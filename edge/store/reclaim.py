@@ -12,11 +12,13 @@ from edge.errors import StoreDamaged
 from edge.store import head
 from edge.store.entry import Entry, Outcome
 from edge.store.index import HeadRef, Index, Place, Transaction, intersection, without_generation
-from edge.store.record import Header, Kind
+from edge.store.record import CHUNK_SIZE, HEADER_SIZE, Header, Kind
 from edge.store.segment import FIRST, Segment, Segments
 
 # Records looked at between two moments at which the event loop's thread can go on.
 _YIELD_EVERY = 64
+# A quarter of a segment is moved at most, but a hot chunk can be moved from a small segment too.
+_ONE_CHUNK = HEADER_SIZE + CHUNK_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Reclaim:
         with self._index.writing() as transaction:
             choice = plan(
                 self._candidates(transaction, segment),
-                allowance=min(segment.size // 4, room // 3),
+                allowance=min(max(segment.size // 4, _ONE_CHUNK), room // 3),
                 reserve=min(segment.size // 2, room // 2),
             )
             outcome.lost |= choice.lost

@@ -109,9 +109,11 @@ class Segment:
         return body
 
     def sync(self) -> None:
-        """Wait until what was written is on disk; a disk that fails here is found out by the checksums."""
-        with suppress(OSError):
+        """Wait until what was written is on disk; StoreError if it does not get there."""
+        try:
             os.fdatasync(self.fd)
+        except OSError as error:
+            raise StoreError(f"{self.path.name} cannot be synced: {error.strerror}") from error
 
     def close(self) -> None:
         """Close the file now; reading fails from then on."""
@@ -174,17 +176,21 @@ class Segments:
         try:
             segment = self._create(path, size)
         except OSError as error:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
             kind = StoreFull if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else StoreError
             raise kind(f"no segment can be made: {error.strerror}") from error
         self._add(segment)
         return segment
 
     def drop(self, segment: Segment) -> None:
-        """Free `segment`; those who still read it keep its file."""
+        """Free `segment`, whose file stays with those who still read it; StoreError if the disk does not let it go."""
+        try:
+            segment.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{segment.path.name} cannot be freed: {error.strerror}") from error
         if self._by_id.pop(segment.id, None) is not None:
             self.size -= segment.size
-        segment.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close every file."""

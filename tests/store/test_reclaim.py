@@ -1,5 +1,7 @@
 """What of a segment is worth writing again."""
 
+import itertools
+
 import pytest
 
 from edge.store.reclaim import Candidate, plan
@@ -76,9 +78,9 @@ async def test_a_large_content_loses_only_what_nobody_reads(tmp_path):
     length = 5 * MIB
     async with a_disk(tmp_path) as disk:
         stored = await keep(disk, b"large", length)
-        number = 0
+        numbers = itertools.count()
         while stored.is_complete:
-            for number in range(number + 1, number + 40):
+            for number in itertools.islice(numbers, 40):
                 await keep(disk, b"flood %d" % number, 100_000)
             await disk.flush()
             source = disk.open(stored, 2 * MIB, 2 * MIB + 1)

@@ -1,0 +1,7 @@
+"""Foreland beside its peers, on one machine, in one run.
+
+    python -m benchmarks [--quick] [--cases hit-1k,miss] [--peers nginx,varnish] [--rounds 5] [--output results.json]
+
+`contestants` starts each program with its own recommended tuning, `cases` says what is asked of it, `load` asks and
+reads the answer, `__main__` alternates them and prints medians and ratios.  Server and load have a core each.
+"""

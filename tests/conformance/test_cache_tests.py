@@ -1,0 +1,49 @@
+"""The public cache tests, through a real edge: what does not pass is known, and why."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conformance import report
+from tests.conformance.expected import EXPECTED
+from tests.conformance.run import PROFILES, MissingNode, find_node, run
+from tests.real.programs import missing
+
+pytestmark = pytest.mark.conformance
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "conformance.md"
+LISTED = {profile: [test for reason in reasons for test in reason.tests] for profile, reasons in EXPECTED.items()}
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def profile(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def results(profile: str) -> report.Results:
+    try:
+        find_node()
+    except MissingNode as error:
+        missing(str(error))
+    return run(profile)
+
+
+def test_what_does_not_pass_is_what_is_listed(profile: str, results: report.Results) -> None:
+    failed = report.not_passed(results)
+    unlisted = {test: results[test]["said"] for test in failed - set(LISTED[profile])}
+    assert (unlisted, set(LISTED[profile]) - failed) == ({}, set()), "(not listed, listed but passed)"
+
+
+def test_the_document_has_the_numbers(profile: str, results: report.Results) -> None:
+    assert report.summary({profile: results})[-1] in DOCUMENT.read_text()
+
+
+def test_the_document_has_every_reason_and_test(profile: str) -> None:
+    text = DOCUMENT.read_text()
+    assert [reason.sentence for reason in EXPECTED[profile] if reason.sentence not in text] == []
+    assert [test for test in LISTED[profile] if f"`{test}`" not in text] == []
+
+
+def test_no_test_is_listed_twice(profile: str) -> None:
+    assert len(LISTED[profile]) == len(set(LISTED[profile]))
