@@ -2,68 +2,89 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from typing import Protocol
 
-import httptools
-
-from edge.downstream.head import ParsedHead
-from edge.errors import BadRequest, DownstreamError
+from edge.downstream.chunked import Chunked
+from edge.downstream.head import Head
+from edge.errors import DownstreamError, DownstreamTimeout
+from edge.policy.limits import Limits
 
 _HIGH_WATER = 256 << 10
-# A chunk of n octets may cost so much framing beside it before it is taken for an attack.
-_OVERHEAD_PER_CHUNK = 256
-_OVERHEAD_ALLOWED = 32 << 10
-_END = b"\r\n\r\n"
+_LOW_WATER = 128 << 10
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Connection(Protocol):
+    """What content needs of the connection it arrives on."""
+
+    def write(self, *pieces: bytes) -> None:
+        """Queue bytes for the client; DownstreamClosed when it is gone."""
+        ...
+
+    def regulate(self) -> None:
+        """Read from the client, or leave it waiting, as `Content.is_full` now says."""
+        ...
 
 
 class Content:
     """The content of one request, as an exchange `Source`.
 
-    `feed` takes what arrives and returns what lies behind the content; `read` gives the pieces.  `pause` and `resume`
-    stop and start the connection's reading, `wanted` is called before the first piece is waited for.
+    Attributes:
+        is_complete: whether all of it has arrived.
+        is_full: whether so much waits to be read that no more should be taken off the wire.
+        expects_continue: whether the client still waits for a 100 before it sends any.
     """
 
     __slots__ = (
-        "_error", "_fed", "_head", "_pause", "_paused", "_pieces", "_remaining", "_resume", "_size", "_tail",
-        "_waiter", "_wanted", "is_complete", "received",
+        "_arrived", "_arrived_at", "_chunked", "_connection", "_error", "_left", "_limits", "_loop", "_measured_from",
+        "_measured_since", "_pieces", "_size", "_waiter", "_waiting_since", "expects_continue", "is_complete",
+        "is_full",
     )  # fmt: skip
 
-    def __init__(
-        self, head: ParsedHead, pause: Callable[[], None], resume: Callable[[], None], wanted: Callable[[], None]
-    ) -> None:
-        self._head = head
-        self._remaining = head.request.content_length
-        self._pause, self._resume, self._wanted = pause, resume, wanted
+    def __init__(self, head: Head, limits: Limits, connection: Connection) -> None:
+        request = head.request
+        self._limits = limits
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._left = request.content_length or 0
+        self._chunked = Chunked(limits) if request.has_content and not self._left else None
         self._pieces: deque[bytes] = deque()
         self._size = 0
-        self._fed = 0
-        self._tail = b""
-        self._paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._error: DownstreamError | None = None
-        self.is_complete = not head.request.has_content
-        self.received = 0
+        self._arrived = 0
+        self._arrived_at = self._waiting_since = 0.0
+        self._measured_since: float | None = None
+        self._measured_from = 0
+        self.is_complete = not request.has_content
+        self.is_full = False
+        self.expects_continue = head.expects_continue
 
     @property
-    def is_awaited(self) -> bool:
-        """Whether somebody waits for a piece."""
-        return self._waiter is not None
-
-    @property
-    def remaining(self) -> int | None:
-        """Octets of content still to come from the client, None when that is not known."""
-        return 0 if self.is_complete else self._remaining
+    def unread(self) -> int | None:
+        """Octets that nobody has read yet, None when that is not known, or when they will never be whole."""
+        if self._error is not None or (self._chunked is not None and not self.is_complete):
+            return None
+        return self._left + self._size
 
     def feed(self, data: bytes) -> bytes:
-        """Take `data` off the wire and return what is behind the end of the content; BadRequest for bad framing."""
-        if self._remaining is not None:
-            piece, data = data[: self._remaining], data[self._remaining :]
-            self._remaining -= len(piece)
-            self._add(piece)
-            if self._remaining == 0:
-                self._end()
-            return data
-        return self._feed_chunked(data)
+        """Take `data` off the wire and return what is behind the end of the content; DownstreamError if malformed."""
+        if self._chunked is not None:
+            piece, rest = self._chunked.feed(data)
+            self.is_complete = self._chunked.is_complete
+        else:
+            piece, rest = data[: self._left], data[self._left :]
+            self._left -= len(piece)
+            self.is_complete = self._left == 0
+        self._arrived += len(piece)
+        self._arrived_at = self._loop.time()
+        if piece:
+            self._pieces.append(piece)
+            self._size += len(piece)
+            self.is_full = self.is_full or self._size > _HIGH_WATER
+        if piece or self.is_complete:
+            self._wake()
+        return rest
 
     async def read(self) -> bytes:
         """Return the next piece, b"" at the end; DownstreamError when it will not come whole."""
@@ -72,62 +93,62 @@ class Content:
                 raise self._error
             if self.is_complete:
                 return b""
-            self._wanted()
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        piece = self._pieces.popleft()
-        self._size -= len(piece)
-        if self._paused and self._size < _HIGH_WATER // 2:
-            self._paused = False
-            self._resume()
-        return piece
+            if self.expects_continue:
+                self.expects_continue = False
+                if not self._arrived:
+                    self._connection.write(_CONTINUE)
+            await self._more()
+        return self._pop()
+
+    async def discard(self, most: int) -> bool:
+        """Drop what is unread; return whether that was all there is and not more than `most` octets."""
+        dropped = 0
+        while dropped <= most:
+            if self._pieces:
+                dropped += len(self._pop())
+            elif self.is_complete:
+                return True
+            elif self._error is not None:
+                return False
+            else:
+                await self._more()
+        return False
 
     def fail(self, error: DownstreamError) -> None:
-        """Let the reader have `error` once it has read what arrived before."""
-        if not self.is_complete:
-            self._error = self._error or error
+        """Let the reader have `error` once it has read what arrived before; does nothing when all has arrived."""
+        if not self.is_complete and self._error is None:
+            self._error = error
             self._wake()
 
-    def _feed_chunked(self, data: bytes) -> bytes:
-        # A chunked message always ends in an empty line, so feeding up to each one finds the exact end.
-        collector, parser = self._head.collector, self._head.parser
-        while data and not collector.is_complete:
-            cut = (self._tail + data).find(_END)
-            length = len(data) if cut < 0 else max(1, cut + len(_END) - len(self._tail))
-            piece, data = data[:length], data[length:]
-            self._tail = (self._tail + piece)[-3:]
-            self._fed += len(piece)
-            try:
-                parser.feed_data(piece)
-            except httptools.HttpParserError as error:
-                raise BadRequest from error
-            pieces, collector.pieces = collector.pieces, []
-            for content in pieces:
-                self._add(content)
-            if self._fed - self.received > _OVERHEAD_ALLOWED + _OVERHEAD_PER_CHUNK * collector.chunk_headers:
-                raise BadRequest
-        collector.fields = []
-        if collector.is_complete:
-            self._end()
-        return data
-
-    def _add(self, piece: bytes) -> None:
-        if not piece:
+    def check(self, now: float) -> None:
+        """Fail when the client keeps a reader waiting for too long, or sends too little meanwhile."""
+        if self._waiter is None or self._measured_since is None:
             return
-        self.received += len(piece)
-        self._size += len(piece)
-        self._pieces.append(piece)
-        if self._size > _HIGH_WATER and not self._paused:
-            self._paused = True
-            self._pause()
-        self._wake()
+        limits = self._limits
+        seconds = now - self._measured_since
+        is_slow = seconds >= limits.body_grace and self._arrived - self._measured_from < limits.body_rate * seconds
+        if is_slow or now - max(self._waiting_since, self._arrived_at) >= limits.body_timeout:
+            self.fail(DownstreamTimeout())
 
-    def _end(self) -> None:
-        self.is_complete = True
-        self._wake()
+    def _pop(self) -> bytes:
+        piece = self._pieces.popleft()
+        self._size -= len(piece)
+        if self.is_full and self._size < _LOW_WATER:
+            self.is_full = False
+            # The client was not slow while it was not listened to.
+            self._measured_since = None
+            self._connection.regulate()
+        return piece
+
+    async def _more(self) -> None:
+        self._waiting_since = self._loop.time()
+        if self._measured_since is None:
+            self._measured_since, self._measured_from = self._waiting_since, self._arrived
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -1,117 +1,165 @@
-"""Request heads, strictly: llhttp's grammar, and a refusal of every ambiguity that it leaves open (RFC 9112)."""
+"""Request heads, strictly: llhttp's grammar for the fields, and a refusal of every ambiguity it leaves open (RFC 9112)."""
 
 import re
+from dataclasses import dataclass
 
 import httptools
 
-from edge.errors import BadRequest, ExpectationFailed, FieldsTooLarge, MethodUnknown, ParseError, VersionRefused
+from edge.errors import (
+    BadRequest,
+    ExpectationFailed,
+    FieldsTooLarge,
+    MethodRefused,
+    MethodUnknown,
+    ParseError,
+    TargetTooLong,
+    VersionRefused,
+)
 from edge.policy.limits import Limits
-from edge.semantics.fields import TOKEN, FieldSection, Line
-from edge.semantics.forwarding import check_connection_options
+from edge.semantics.fields import FieldSection, Line
+from edge.semantics.forwarding import check_connection_options, connection_options
 from edge.semantics.messages import Request
 from edge.semantics.target import parse_target
 
-# RFC 9112 §3 with single spaces only; llhttp would take several.
-_request_line = re.compile(rb"(%s) ([!-\"$-~]+) HTTP/([0-9]\.[0-9])\r\n" % TOKEN).match
-_PARSED_VERSIONS = {b"1.0": (1, 0), b"1.1": (1, 1)}
+#: Methods with a registered or a widely known meaning; which of them are served is not decided here.
+METHODS = frozenset({
+    b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"QUERY", b"TRACE",
+    b"PROPFIND", b"PROPPATCH", b"MKCOL", b"COPY", b"MOVE", b"LOCK", b"UNLOCK", b"SEARCH", b"REPORT", b"ACL",
+    b"BIND", b"REBIND", b"UNBIND", b"CHECKOUT", b"MERGE", b"MKACTIVITY", b"MKCALENDAR", b"MKREDIRECTREF",
+    b"TRACK", b"PURGE", b"BAN", b"INVALIDATE", b"LINK", b"UNLINK", b"PRI", b"SOURCE",
+})  # fmt: skip
 #: Fields of which a second line makes a request ambiguous (RFC 9110 §5.3).
-_SINGLETONS = frozenset({
+SINGLETONS = frozenset({
     b"host", b"content-length", b"content-type", b"authorization", b"if-modified-since", b"if-unmodified-since",
     b"if-range", b"expect", b"content-range", b"user-agent", b"range", b"max-forwards",
 })  # fmt: skip
+_VERSIONS = {b"1.0": (1, 0), b"1.1": (1, 1)}
+_HEAD_END = b"\r\n\r\n"
+# RFC 9112 §3, with single spaces only; no method that is known is half as long.
+_method = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}"
+_request_line = re.compile(rb"(%s) ([!-~]+) HTTP/([0-9]\.[0-9])\r\n" % _method).match
+_begins_request_line = re.compile(rb"%s(?: (?:[!-~]+(?: [!-~]*\r?)?)?)?" % _method).fullmatch
+_bare_line_break = re.compile(rb"(?<!\r)\n|\r[^\n]").search
+# RFC 9110 §8.6; a length of more digits is beyond any content.
+_is_content_length = re.compile(rb"[0-9]{1,18}").fullmatch
+# What llhttp thinks of methods, targets and versions does not matter here, so it is given a request line it knows.
+_ANY_LINE = b"POST / HTTP/1.1\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A request, and what its head says of the connection.
+
+    Attributes:
+        request: the request.
+        wants_close: whether the connection ends with its response.
+        expects_continue: whether the client waits for a 100 before it sends the content.
+    """
+
+    request: Request
+    wants_close: bool
+    expects_continue: bool
+
+
+def head_length(data: bytes, limits: Limits) -> int:
+    """Return how many octets of `data` are the head that it begins with, 0 while that is not whole.
+
+    Raises:
+        DownstreamError: when it is too long, or, before it is whole, when it cannot become a request any more: who
+            sends no empty line must not keep us waiting for it.
+    """
+    line = data.find(b"\n", 0, limits.request_line + 2) + 1
+    if line == 0:
+        if _begins_request_line(data, 0, limits.request_line) is None:
+            raise BadRequest
+        if len(data) >= limits.request_line + 2:
+            raise TargetTooLong
+        return 0
+    end = data.find(_HEAD_END, line - 2)
+    if (len(data) if end < 0 else end) - line > limits.field_section:
+        raise FieldsTooLarge
+    if end < 0:
+        if _request_line(data) is None or _bare_line_break(data, line) is not None:
+            raise BadRequest
+        return 0
+    return end + len(_HEAD_END)
+
+
+def parse_head(raw: bytes, scheme: bytes, limits: Limits) -> Head:
+    """Return the head that `raw` is, up to and with its empty line.
+
+    Raises:
+        DownstreamError: with the status that tells the client what is wrong.
+    """
+    match = _request_line(raw)
+    if match is None:
+        raise BadRequest
+    version = _VERSIONS.get(match[3])
+    if version is None:
+        raise VersionRefused
+    fields = _parse_fields(raw[match.end() :], limits)
+    _check_ambiguities(fields, version)
+    method = match[1]
+    if method == b"CONNECT":
+        # Its target has a form of its own, so it is refused before that is read (RFC 9110 §9.3.6).
+        raise MethodRefused
+    if method not in METHODS:
+        raise MethodUnknown
+    try:
+        check_connection_options(fields)
+        target = parse_target(method, match[2], fields.get(b"host"), scheme=scheme)
+    except ParseError as error:
+        raise BadRequest from error
+    is_chunked = b"transfer-encoding" in fields
+    length = int(fields.get(b"content-length") or b"0")
+    has_content = is_chunked or length > 0
+    request = Request(method, target, fields, version, has_content, None if is_chunked else length or None)
+    options = connection_options(fields)
+    # An upgrade is answered as an ordinary request; what follows it may be another protocol.
+    is_last = b"close" in options or (b"upgrade" in options and b"upgrade" in fields)
+    return Head(
+        request,
+        wants_close=is_last or (version == (1, 0) and b"keep-alive" not in options),
+        expects_continue=has_content and version == (1, 1) and b"expect" in fields,
+    )
 
 
 class _Collector:
     """What llhttp calls back with."""
 
-    __slots__ = ("chunk_headers", "fields", "is_complete", "pieces")
+    __slots__ = ("lines",)
 
     def __init__(self) -> None:
-        self.fields: list[Line] = []
-        self.pieces: list[bytes] = []
-        self.is_complete = False
-        self.chunk_headers = 0
+        self.lines: list[Line] = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name.lower(), value.strip(b" \t")))
-
-    def on_body(self, data: bytes) -> None:
-        self.pieces.append(data)
-
-    def on_chunk_header(self) -> None:
-        self.chunk_headers += 1
-
-    def on_message_complete(self) -> None:
-        self.is_complete = True
+        self.lines.append((name.lower(), value.strip(b" \t")))
 
 
-class ParsedHead:
-    """A request, and the parser that goes on with its chunked content if it has any."""
-
-    __slots__ = ("collector", "expects_continue", "parser", "request", "wants_close")
-
-    def __init__(self, raw: bytes, scheme: bytes, limits: Limits) -> None:
-        """Parse `raw`, a head up to and with its empty line.
-
-        Raises:
-            DownstreamError: with the status that tells the client what is wrong.
-        """
-        line = _request_line(raw)
-        if line is None:
-            raise BadRequest
-        version = _PARSED_VERSIONS.get(line[3])
-        if version is None:
-            raise VersionRefused
-        self.collector = _Collector()
-        self.parser = httptools.HttpRequestParser(self.collector)
-        _feed(self.parser, raw)
-        fields = FieldSection(self.collector.fields)
-        self.collector.fields = []
-        _check_sizes(fields, limits)
-        _check_ambiguities(fields, version)
-        try:
-            check_connection_options(fields)
-            target = parse_target(line[1], line[2], fields.get(b"host"), scheme=scheme)
-        except ParseError as error:
-            raise BadRequest from error
-        is_chunked = b"transfer-encoding" in fields
-        length = int(fields.get(b"content-length") or b"0")
-        self.request = Request(
-            line[1], target, fields, version, is_chunked or length > 0, None if is_chunked or length == 0 else length
-        )
-        options = {option.lower() for option in fields.members(b"connection")}
-        # An upgrade is answered as an ordinary request; what follows it may be another protocol.
-        self.wants_close = (
-            b"close" in options
-            or (version == (1, 0) and b"keep-alive" not in options)
-            or (b"upgrade" in options and b"upgrade" in fields)
-        )
-        self.expects_continue = version == (1, 1) and b"expect" in fields and self.request.has_content
-
-
-def _feed(parser: httptools.HttpRequestParser, raw: bytes) -> None:
+def _parse_fields(section: bytes, limits: Limits) -> FieldSection:
+    collector = _Collector()
     try:
-        parser.feed_data(raw)
+        httptools.HttpRequestParser(collector).feed_data(_ANY_LINE + section)
     except httptools.HttpParserUpgrade:
         pass
-    except httptools.HttpParserInvalidMethodError as error:
-        raise MethodUnknown from error
     except httptools.HttpParserError as error:
         raise BadRequest from error
-
-
-def _check_sizes(fields: FieldSection, limits: Limits) -> None:
-    if len(fields) > limits.fields or any(len(name) + len(value) + 2 > limits.field for name, value in fields):
+    lines = collector.lines
+    if len(lines) > limits.fields or any(len(name) + len(value) + 2 > limits.field for name, value in lines):
         raise FieldsTooLarge
+    return FieldSection(lines)
 
 
 def _check_ambiguities(fields: FieldSection, version: tuple[int, int]) -> None:
     seen: set[bytes] = set()
-    for name, _ in fields:
-        if name in _SINGLETONS and name in seen:
+    for name, value in fields:
+        if name in seen and name in SINGLETONS:
+            raise BadRequest
+        if name == b"content-length" and not _is_content_length(value):
             raise BadRequest
         seen.add(name)
     if b"transfer-encoding" in seen:
+        # RFC 9112 §6.1: only chunked, only once, and never beside a length or for a client that cannot know it.
         codings = [coding.lower() for coding in fields.values(b"transfer-encoding")]
         if codings != [b"chunked"] or version == (1, 0) or b"content-length" in seen:
             raise BadRequest

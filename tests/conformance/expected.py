@@ -24,8 +24,8 @@ BOTH = (
         ("age-parse-dup-0", "age-parse-dup-0-twoline", "age-parse-dup-old", "age-parse-prefix-twoline"),
     ),
     Reason(
-        "The origin sends a transfer coding that no TE asked for (RFC 9110 §10.1.4), with chunked not the last one"
-        " (RFC 9112 §6.1, §7): its framing cannot be known, so the answer is 502.",
+        "The origin sends a transfer coding that was never offered in TE (RFC 9110 §10.1.4; RFC 9112 §6.1, §7): what"
+        " the content is cannot be known, so the answer is 502.",
         ("headers-store-Transfer-Encoding",),
     ),
     Reason(

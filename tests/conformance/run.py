@@ -118,7 +118,7 @@ def run(profile: str, test_id: str = "") -> Results:
 
 
 def main() -> None:
-    """Run and print a summary, or write the document."""
+    """Run, print what passed and what did not, and write it down where asked to."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--profile", choices=PROFILES, help="only this one; both by default")
     parser.add_argument("--id", default="", help="only this test, with all its messages")
@@ -134,15 +134,15 @@ def main() -> None:
     if arguments.markdown:
         arguments.markdown.write_text(document(by_profile))
     for profile, results in by_profile.items():
-        _print(profile, results)
+        sys.stdout.writelines(f"{line}\n" for line in _lines(profile, results))
 
 
-def _print(profile: str, results: Results) -> None:
+def _lines(profile: str, results: Results) -> Iterator[str]:
     for kind in KINDS:
-        print(f"{profile} {kind}: {count(results, kind)}")
+        yield f"{profile} {kind}: {count(results, kind)}"
         for test, result in of_kind(results, kind).items():
             if kind != "check" and result["verdict"] not in PASSED:
-                print(f"  {result['verdict']:15} {test}: {result['said']}")
+                yield f"  {result['verdict']:15} {test}: {result['said']}"
 
 
 def _free_port() -> int:

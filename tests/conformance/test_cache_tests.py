@@ -1,5 +1,6 @@
 """The public cache tests, through a real edge: what does not pass is known, and why."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,19 +10,14 @@ from tests.conformance.expected import EXPECTED
 from tests.conformance.run import PROFILES, MissingNode, find_node, run
 from tests.real.programs import missing
 
-pytestmark = pytest.mark.conformance
+pytestmark = [pytest.mark.conformance, pytest.mark.parametrize("profile", PROFILES)]
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "conformance.md"
 LISTED = {profile: [test for reason in reasons for test in reason.tests] for profile, reasons in EXPECTED.items()}
 
 
-@pytest.fixture(scope="module", params=PROFILES)
-def profile(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def results(profile: str) -> report.Results:
+@cache
+def results_of(profile: str) -> report.Results:
     try:
         find_node()
     except MissingNode as error:
@@ -29,13 +25,15 @@ def results(profile: str) -> report.Results:
     return run(profile)
 
 
-def test_what_does_not_pass_is_what_is_listed(profile: str, results: report.Results) -> None:
+def test_what_does_not_pass_is_what_is_listed(profile: str) -> None:
+    results = results_of(profile)
     failed = report.not_passed(results)
     unlisted = {test: results[test]["said"] for test in failed - set(LISTED[profile])}
     assert (unlisted, set(LISTED[profile]) - failed) == ({}, set()), "(not listed, listed but passed)"
 
 
-def test_the_document_has_the_numbers(profile: str, results: report.Results) -> None:
+def test_the_document_has_the_numbers(profile: str) -> None:
+    results = results_of(profile)
     assert report.summary({profile: results})[-1] in DOCUMENT.read_text()
 
 

@@ -122,7 +122,7 @@ def test_short_writes_are_completed(parts, monkeypatch):
         patched.setattr(os, "pwrite", lambda fd, data, offset: pwrite(fd, data[:1000], offset))
         assert parts.log.append([a_chunk(1), a_head(1)]).error is None
     (segment,) = parts.segments
-    assert [segment.body(*found) for found in segment.headers(FIRST, segment.tail)][0] == bytes(MIB)
+    assert next(segment.body(*found) for found in segment.headers(FIRST, segment.tail)) == bytes(MIB)
 
 
 def test_a_segment_that_cannot_be_freed_is_not_forgotten(parts, monkeypatch):

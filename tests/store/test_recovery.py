@@ -41,7 +41,7 @@ def last_segment(path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
-def test_killed_at_any_moment(tmp_path, seed, request):
+async def test_killed_at_any_moment(tmp_path, seed, request):
     """What was flushed is there, and no byte of anything is wrong."""
     rng = random.Random(seed)
     program = [sys.executable, "-m", "tests.store.keeps_storing", str(tmp_path / "node")]
@@ -54,9 +54,7 @@ def test_killed_at_any_moment(tmp_path, seed, request):
             process.send_signal(signal.SIGKILL)
             rest = process.stdout.read().split()
             durable = int(rest[-1]) if rest else durable
-        check = "from tests.store.test_recovery import *; import asyncio\n"
-        check += f"asyncio.run(assert_right(Path({str(tmp_path / 'node')!r}), {durable}))"
-        subprocess.run([sys.executable, "-c", check], check=True, cwd=request.config.rootpath)
+        await assert_right(tmp_path / "node", durable)
 
 
 async def assert_right(path: Path, durable: int) -> None:
