@@ -7,5 +7,5 @@ rule, and knobs in the query that make it slow, wrong or broken on purpose.  It 
 Start reading at `server.py`, which tells the story of one request.  What to answer is decided by pure modules:
 `answer` (with `conditional`, `ranges` and `negotiation`), `rules` and `knobs`.  What the content is comes from `files`
 (a directory), `api` (the endpoints) or `pattern` (generated).  `delivery` sends an answer; `settings` (with
-`quantities`) reads the configuration; `cli` is the command.
+`quantities`) reads the configuration; `cli` is the command; `demo` runs the origin behind an edge.
 """

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from origin.demo import DemoError, demonstrate
 from origin.server import serve
 from origin.settings import File, SettingError, parse_rule, read_file, settle
 
@@ -40,3 +41,12 @@ def serve_command(config: Path | None, rules: tuple[str, ...], *, quiet: bool, *
         asyncio.run(serve(settings, lambda url: click.echo(f"ready {url}")))
     except OSError as error:
         raise click.ClickException(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
+
+
+@main.command(name="demo")
+def demo_command() -> None:
+    """Run the sample site behind an edge, and say what to try."""
+    try:
+        asyncio.run(demonstrate(click.echo))
+    except DemoError as error:
+        raise click.ClickException(str(error)) from error

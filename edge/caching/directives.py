@@ -11,7 +11,11 @@ from edge.semantics.structured import Item, parse_dictionary
 #: RFC 9111 §1.2.2: what a delta-seconds too large to represent is taken for.
 MAX_DELTA = 2**31
 _digits = re.compile(rb"[0-9]+").fullmatch
-_DELTAS = frozenset({b"max-age", b"s-maxage", b"stale-while-revalidate", b"stale-if-error", b"max-stale", b"min-fresh"})
+_DELTAS = frozenset({b"max-age", b"s-maxage", b"stale-while-revalidate", b"stale-if-error"})
+# Directives whose argument, where there is one, names the fields they are about.
+_QUALIFIABLE = frozenset({b"no-cache", b"private"})
+# What the law itself reads of a stored response.
+_NEEDED = frozenset({b"age", b"date", b"expires", b"vary"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,13 @@ class Directives:
         return parse_delta(self.arguments[name] or b"") or 0
 
     def field_names(self, name: bytes) -> frozenset[bytes]:
-        """Return the field names of the qualified form of `no-cache` or `private` (RFC 9111 §5.2.2.4)."""
-        return frozenset(member.lower() for member in list_members(self.arguments.get(name) or b""))
+        """Return the field names of the qualified form of `no-cache` or `private` (RFC 9111 §5.2.2.4).
+
+        A malformed list, or one with a field that a cache cannot do without, names none: the directive is then about
+        the whole response, which is never less than what was meant.
+        """
+        names = frozenset(member.lower() for member in list_members(self.arguments.get(name) or b""))
+        return names if all(is_token(field) and not _is_needed(field) for field in names) else frozenset()
 
     def unqualified(self, name: bytes) -> bool:
         """Return whether `name` is present and names no fields."""
@@ -45,17 +54,27 @@ def parse_delta(value: bytes) -> int | None:
     """Return delta-seconds (RFC 9111 §1.2.2), at most 2^31, or None when `value` is not one."""
     if _digits(value) is None:
         return None
-    return MAX_DELTA if len(value.lstrip(b"0")) > 10 else min(int(value), MAX_DELTA)
+    significant = value.lstrip(b"0") or b"0"
+    return MAX_DELTA if len(significant) > 10 else min(int(significant), MAX_DELTA)
 
 
 def parse_directives(values: Sequence[bytes]) -> Directives:
-    """Return the directives of Cache-Control lines; the first of several with one name counts (RFC 9111 §4.2.1)."""
+    """Return the directives of Cache-Control lines; the first of several with one name counts (RFC 9111 §4.2.1).
+
+    Several of `no-cache` or `private` are about all the fields they name, or, if one names none, about everything.
+    """
     arguments: dict[bytes, bytes | None] = {}
     for value in values:
         for member in list_members(value):
-            name, equals, argument = member.partition(b"=")
-            if is_token(name):
-                arguments.setdefault(name.lower(), unquote(argument) if equals else None)
+            token, equals, argument = member.partition(b"=")
+            name, given = token.lower(), unquote(argument) if equals else None
+            if not is_token(name):
+                continue
+            if name in _QUALIFIABLE and name in arguments:
+                earlier = arguments[name]
+                arguments[name] = b"%s, %s" % (earlier, given) if earlier and given else None
+            else:
+                arguments.setdefault(name, given)
     return Directives(arguments)
 
 
@@ -71,11 +90,12 @@ def parse_targeted(values: Sequence[bytes]) -> Directives | None:
     arguments: dict[bytes, bytes | None] = {}
     for name, member in members.items():
         value = member.value if isinstance(member, Item) else None
+        # Exactly these types: a Boolean and a Date are ints too, a Display String is a str.
         if name in _DELTAS:
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            if type(value) is not int or value < 0:
                 return None
             arguments[name] = b"%d" % value
-        elif isinstance(value, str):
+        elif type(value) is str:
             arguments[name] = value.encode("ascii")
         elif value is not False:
             arguments[name] = None
@@ -98,3 +118,7 @@ def request_directives(fields: FieldSection) -> Directives:
     if b"cache-control" not in fields and any(member.lower() == b"no-cache" for member in fields.members(b"pragma")):
         return Directives({b"no-cache": None})
     return parse_directives(fields.values(b"cache-control"))
+
+
+def _is_needed(name: bytes) -> bool:
+    return name in _NEEDED or name.endswith(b"cache-control")

@@ -127,7 +127,7 @@ def _lifetime(
             return max(0, parse_date(expires, response_time) - date), Lifetime.EXPIRES
         except ParseError:
             return 0, Lifetime.EXPIRES
-    if rules.default is not None and status in {200, 301, 404} and b"no-cache" not in directives:
+    if rules.default is not None and status in {200, 301, 404} and not directives.unqualified(b"no-cache"):
         return rules.default, Lifetime.DEFAULT
     if rules.heuristic and (status in HEURISTICALLY_CACHEABLE or b"public" in directives):
         try:

@@ -8,7 +8,7 @@ from edge.caching.validation import entity_tag
 from edge.errors import ParseError
 from edge.semantics.entity_tags import strong_match
 from edge.semantics.messages import Response
-from edge.semantics.ranges import parse_content_range
+from edge.semantics.ranges import ContentRange, parse_content_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,8 @@ def described(response: Response, content_length: int | None, *, trust_framing: 
     With `trust_framing`, a content shorter than a Content-Range that reaches the end of the representation is taken
     for the representation's real end, since framing counts octets and Content-Range only talks about them.
     """
-    try:
-        stated = parse_content_range(response.fields.get(b"content-range") or b"")
-    except ParseError:
-        return None
-    if stated.first is None or stated.last is None:
+    stated = _content_range(response)
+    if stated is None or stated.first is None or stated.last is None:
         return None
     end = stated.last + 1
     if content_length is None or content_length == end - stated.first:
@@ -42,9 +39,16 @@ def described(response: Response, content_length: int | None, *, trust_framing: 
 
 
 def may_combine(stored: StoredResponse, response: Response) -> bool:
-    """Return whether a 206 belongs to the representation `stored` is a part of (RFC 9110 §15.3.7.3)."""
+    """Return whether a 206 belongs to the representation `stored` is a part of (RFC 9110 §15.3.7.3).
+
+    Both must have the same strong entity tag, and may not differ in the length of the whole.
+    """
     ours, theirs = entity_tag(stored.fields), entity_tag(response.fields)
-    return ours is not None and theirs is not None and strong_match(ours, theirs)
+    if ours is None or theirs is None or not strong_match(ours, theirs):
+        return False
+    stated = _content_range(response)
+    complete = None if stated is None else stated.complete
+    return complete is None or stored.complete_length in {None, complete}
 
 
 def merged(ranges: Sequence[Range], added: Range) -> tuple[Range, ...]:
@@ -63,3 +67,10 @@ def missing_tail(stored: StoredResponse) -> int | None:
     if len(stored.ranges) == 1 and stored.ranges[0][0] == 0 and not stored.is_complete:
         return stored.ranges[0][1]
     return None
+
+
+def _content_range(response: Response) -> ContentRange | None:
+    try:
+        return parse_content_range(response.fields.combined(b"content-range") or b"")
+    except ParseError:
+        return None

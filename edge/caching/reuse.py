@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import floor
 
 from edge.caching.directives import Directives, request_directives
 from edge.caching.freshness import Freshness, FreshnessRules, current_age, freshness
@@ -36,7 +37,6 @@ class Detail(StrEnum):
     REQUEST_MIN_FRESH = "request-min-fresh"
     ONLY_IF_CACHED = "only-if-cached"
     LIFETIME_OVER = "lifetime-over"
-    RANGE_NOT_HELD = "range-not-held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,38 +74,42 @@ def decide(request: Request, stored: StoredResponse, *, now: float, rules: Reuse
     """Decide whether `stored`, already selected for `request`, may answer it (RFC 9111 §4)."""
     facts = freshness(stored.status, stored.fields, stored.response_time, rules.freshness)
     age = current_age(stored, now)
-    ttl = int(facts.lifetime - age)
+    ttl = floor(facts.lifetime - age)
+    is_fresh = facts.lifetime > age
     if facts.directives.unqualified(b"no-cache"):
         return Validate(Fwd.STALE, Detail.RESPONSE_NO_CACHE, ttl)
     asked = request_directives(request.fields)
     if rules.honour_reload and (detail := _refused_by_request(asked, facts, age)) is not None:
-        return Validate(Fwd.REQUEST, detail, ttl)
-    if facts.lifetime > age:
+        # RFC 9211 §2.2: "request" is about a fresh response only.
+        return Validate(Fwd.REQUEST if is_fresh else Fwd.STALE, detail, ttl)
+    if is_fresh:
         return Reuse(ttl)
-    if not _forbids_stale(facts, rules):
-        if age < facts.lifetime + facts.stale_while_revalidate:
-            return Reuse(ttl, Detail.STALE_WHILE_REVALIDATE, validate_in_background=True)
-        if rules.honour_reload and b"max-stale" in asked:
-            # RFC 9111 §5.2.1.2: without an argument any staleness will do.
-            limit = asked.delta(b"max-stale")
-            if asked.arguments[b"max-stale"] is None or age <= facts.lifetime + (limit or 0):
-                return Reuse(ttl, Detail.MAX_STALE)
+    # RFC 9111 §5.2.1.1: who asks for a max-age wants nothing stale, unless max-stale stands beside it.
+    wants_fresh = rules.honour_reload and b"max-age" in asked and b"max-stale" not in asked
+    if not wants_fresh and age < facts.lifetime + _window(b"stale-while-revalidate", facts, rules):
+        return Reuse(ttl, Detail.STALE_WHILE_REVALIDATE, validate_in_background=True)
+    if rules.honour_reload and _is_within_max_stale(asked, facts, age) and not _forbids_stale(facts):
+        return Reuse(ttl, Detail.MAX_STALE)
     return Validate(Fwd.STALE, Detail.LIFETIME_OVER, ttl)
 
 
 def stale_on_error(stored: StoredResponse, *, now: float, rules: ReuseRules, disconnected: bool) -> Reuse | None:
-    """Return the reuse of a stale response after the origin failed, None when it may not be reused.
+    """Return the reuse of a stored response after the origin failed, None when it may not be reused.
 
     RFC 5861 §4 and RFC 9111 §4.2.4.  `disconnected` tells an origin that gave no response from one that gave a 5xx.
     """
     facts = freshness(stored.status, stored.fields, stored.response_time, rules.freshness)
-    if _forbids_stale(facts, rules) or facts.directives.unqualified(b"no-cache"):
+    if facts.directives.unqualified(b"no-cache"):
         return None
     age = current_age(stored, now)
-    ttl = int(facts.lifetime - age)
-    if age < facts.lifetime + max(facts.stale_if_error, facts.stale_while_revalidate):
+    ttl = floor(facts.lifetime - age)
+    if facts.lifetime > age:
+        # Only the request sent it forward; what the response forbids, it forbids once it is stale.
+        return Reuse(ttl)
+    windows = (_window(name, facts, rules) for name in (b"stale-if-error", b"stale-while-revalidate"))
+    if age < facts.lifetime + max(windows):
         return Reuse(ttl, Detail.STALE_IF_ERROR)
-    if disconnected and rules.stale_when_disconnected:
+    if disconnected and rules.stale_when_disconnected and not _forbids_stale(facts):
         return Reuse(ttl, Detail.STALE_DISCONNECTED)
     return None
 
@@ -119,7 +123,9 @@ def _refused_by_request(asked: Directives, facts: Freshness, age: float) -> Deta
     if b"no-cache" in asked:
         return Detail.REQUEST_NO_CACHE
     limit = asked.delta(b"max-age")
-    if limit is not None and age > limit and b"max-stale" not in asked:
+    # RFC 8246 §2.1: while it is fresh, only no-cache is signal enough that an immutable response needs validation.
+    is_settled = b"immutable" in facts.directives and facts.lifetime > age
+    if limit is not None and age > limit and not is_settled:
         return Detail.REQUEST_MAX_AGE
     ahead = asked.delta(b"min-fresh")
     if ahead is not None and facts.lifetime - age < ahead:
@@ -127,11 +133,23 @@ def _refused_by_request(asked: Directives, facts: Freshness, age: float) -> Deta
     return None
 
 
-def _forbids_stale(facts: Freshness, rules: ReuseRules) -> bool:
-    directives = facts.directives
-    if b"must-revalidate" in directives or b"proxy-revalidate" in directives:
-        return True
-    if b"s-maxage" not in directives:
-        return False
-    permits = b"stale-while-revalidate" in directives or b"stale-if-error" in directives
-    return rules.s_maxage_forbids_stale or not permits
+def _is_within_max_stale(asked: Directives, facts: Freshness, age: float) -> bool:
+    limit = asked.delta(b"max-stale")
+    # RFC 9111 §5.2.1.2: without an argument any staleness will do.
+    return limit is not None and (asked.arguments[b"max-stale"] is None or age <= facts.lifetime + limit)
+
+
+def _forbids_stale(facts: Freshness) -> bool:
+    """Return whether a response must not be reused stale without validation (RFC 9111 §4.2.4)."""
+    return any(name in facts.directives for name in (b"must-revalidate", b"proxy-revalidate", b"s-maxage"))
+
+
+def _window(name: bytes, facts: Freshness, rules: ReuseRules) -> int:
+    """Return for how many seconds a stale response may be reused because of directive `name` (RFC 5861)."""
+    seconds = facts.stale_while_revalidate if name == b"stale-while-revalidate" else facts.stale_if_error
+    if not _forbids_stale(facts):
+        return seconds
+    # RFC 9111 §5.2.2.10 has s-maxage forbid it; who sends it beside the directive itself does not mean that.
+    if b"must-revalidate" in facts.directives or b"proxy-revalidate" in facts.directives:
+        return 0
+    return seconds if name in facts.directives and not rules.s_maxage_forbids_stale else 0

@@ -17,8 +17,10 @@ class CacheStatus:
     detail: str = ""
 
     def encoded(self, node: bytes) -> bytes:
-        """Return the list member for the cache called `node`."""
-        parts = [node, b"hit" if self.fwd is None else b"fwd=" + self.fwd.encode("ascii")]
+        """Return the list member for the cache called `node`, an RFC 9110 token."""
+        # RFC 9651 §3.3.4: not every such token is a Token; RFC 9211 §2 lets a String stand for it.
+        name = node if node[:1].isalpha() or node[:1] == b"*" else b'"%s"' % node
+        parts = [name, b"hit" if self.fwd is None else b"fwd=" + self.fwd.encode("ascii")]
         if self.fwd_status is not None:
             parts.append(b"fwd-status=%d" % self.fwd_status)
         if self.ttl is not None:

@@ -34,9 +34,13 @@ class NotStored(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoringRules:
-    """Which of the things RFC 9111 allows are done; see `policy.profile`."""
+    """Which of the things RFC 9111 allows are done; see `policy.profile`.
+
+    With `strip_cookies` the origin sees no Cookie and no client a Set-Cookie, so neither is a reason not to store.
+    """
 
     freshness: FreshnessRules
+    strip_cookies: bool = False
     store_set_cookie: bool = False
     cookie_needs_explicit: bool = True
     store_server_errors: bool = False
@@ -61,10 +65,11 @@ class DoNotStore:
 def decide(request: Request, response: Response, response_time: float, rules: StoringRules) -> Store | DoNotStore:
     """Decide whether `response` (end-to-end fields only) to `request` may be stored (RFC 9111 §3)."""
     facts = freshness(response.status, response.fields, response_time, rules.freshness)
-    reason = _forbidden(request, response, facts) or _declined(request, response, facts, rules)
-    if reason is not None:
-        return DoNotStore(reason)
-    return Store(storable_fields(response.fields, facts.directives, is_partial=response.status == 206), facts)
+    kept = storable_fields(response.fields, facts.directives, is_partial=response.status == 206)
+    if rules.strip_cookies:
+        kept = kept.without(b"set-cookie")
+    reason = _forbidden(request, response, facts) or _declined(request, response.with_fields(kept), facts, rules)
+    return Store(kept, facts) if reason is None else DoNotStore(reason)
 
 
 def storable_fields(fields: FieldSection, directives: Directives, *, is_partial: bool) -> FieldSection:
@@ -102,7 +107,7 @@ def _forbidden(request: Request, response: Response, facts: Freshness) -> NotSto
 
 
 def _declined(request: Request, response: Response, facts: Freshness, rules: StoringRules) -> NotStored | None:
-    """Return why a response that may be stored is not: it could never be reused, or the operator's profile declines."""
+    """Return why a response that may be stored is not, with its storable fields: no use, or the profile declines."""
     fields = response.fields
     if request.method != b"GET" and not (rules.store_post and _answers_a_later_get(request, fields, facts)):
         return NotStored.METHOD
@@ -113,14 +118,19 @@ def _declined(request: Request, response: Response, facts: Freshness, rules: Sto
         return NotStored.VARY_TOO_LONG
     if b"set-cookie" in fields and not rules.store_set_cookie:
         return NotStored.SET_COOKIE
-    if b"cookie" in request.fields and rules.cookie_needs_explicit and not facts.is_explicit:
+    has_cookie = b"cookie" in request.fields and not rules.strip_cookies
+    if has_cookie and rules.cookie_needs_explicit and not facts.is_explicit:
         return NotStored.COOKIE
     if response.status >= 500 and response.status != 501 and not rules.store_server_errors:
         return NotStored.SERVER_ERROR
     can_validate = b"etag" in fields or b"last-modified" in fields
-    if facts.lifetime == 0 and not can_validate and not facts.stale_while_revalidate and not facts.stale_if_error:
-        return NotStored.NO_LIFETIME
-    return None
+    return None if can_validate or _may_be_used_unvalidated(facts) else NotStored.NO_LIFETIME
+
+
+def _may_be_used_unvalidated(facts: Freshness) -> bool:
+    if facts.directives.unqualified(b"no-cache"):
+        return False
+    return bool(facts.lifetime or facts.stale_while_revalidate or facts.stale_if_error)
 
 
 def _answers_a_later_get(request: Request, fields: FieldSection, facts: Freshness) -> bool:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
+from edge.caching.freshness import date_value
 from edge.caching.stored import StoredResponse
-from edge.semantics.fields import FieldSection, list_members
+from edge.semantics.fields import FieldSection, is_token, list_members
+from edge.semantics.forwarding import connection_options
 from edge.semantics.messages import Request
 from edge.semantics.negotiation import normalised_encodings, weighted
 
@@ -11,6 +13,8 @@ Nominated = tuple[tuple[bytes, bytes | None], ...]
 
 #: More names than this in one Vary is an origin's mistake that no cache should multiply.
 MAX_NOMINATED = 32
+# What a request had for a field is not known: no field value has a NUL, so no request matches.
+_UNKNOWN = b"\0"
 # Commas and white space are part of these values, not list syntax.
 _NOT_LISTS = frozenset(
     {b"user-agent", b"cookie", b"authorization", b"referer", b"date", b"if-modified-since", b"origin"}
@@ -18,9 +22,12 @@ _NOT_LISTS = frozenset(
 
 
 def nominated_names(fields: FieldSection) -> tuple[bytes, ...] | None:
-    """Return the names in Vary, sorted, in lower case; None when it has a "*" (no request ever matches)."""
+    """Return the names in Vary, sorted, in lower case; None when it has a "*" (no request ever matches).
+
+    A member that is no field name, as in "Cookie Accept", says that the response varies, but not on what: as "*" does.
+    """
     names = {member.lower() for member in fields.members(b"vary")}
-    return None if b"*" in names else tuple(sorted(names))
+    return None if b"*" in names or not all(map(is_token, names)) else tuple(sorted(names))
 
 
 def nominate(names: Iterable[bytes], request: FieldSection) -> Nominated:
@@ -28,10 +35,27 @@ def nominate(names: Iterable[bytes], request: FieldSection) -> Nominated:
     return tuple((name, normalised(name, request)) for name in names)
 
 
+def renominated(nominated: Nominated, fields: FieldSection, request: FieldSection | None) -> Nominated:
+    """Return what a freshened response varies on, by its updated `fields`.
+
+    What Vary names as before keeps its values.  The values of a name that is new come from the `request` for which the
+    response was just validated; without one they are not known, and no request matches.
+    """
+    names = nominated_names(fields)
+    earlier = dict(nominated)
+    if names is None:
+        return ((b"*", _UNKNOWN),)
+    return tuple(
+        (name, earlier[name] if name in earlier else _UNKNOWN if request is None else normalised(name, request))
+        for name in names
+    )
+
+
 def normalised(name: bytes, request: FieldSection) -> bytes | None:
     """Return a request's value for `name` in a form that is equal where the meaning is (RFC 9111 §4.1)."""
     values = request.values(name)
-    if not values:
+    # RFC 9110 §7.6.1: a connection option takes the field from the request that the origin sees.
+    if not values or name in connection_options(request):
         return None
     if name == b"accept-encoding":
         return normalised_encodings(request)
@@ -43,11 +67,18 @@ def normalised(name: bytes, request: FieldSection) -> bytes | None:
 
 
 def select(request: Request, stored: Iterable[StoredResponse]) -> StoredResponse | None:
-    """Return the first of `stored` (newest first) that matches the request's nominated fields."""
-    for candidate in stored:
-        if all(_matches(name, value, request.fields, candidate) for name, value in candidate.nominated):
-            return candidate
-    return None
+    """Return the one of `stored` that matches the request's nominated fields, None if none does.
+
+    RFC 9111 §4: of several, the most recent one by Date; the first among equals.
+    """
+    matching = [
+        candidate
+        for candidate in stored
+        if all(_matches(name, value, request.fields, candidate) for name, value in candidate.nominated)
+    ]
+    if len(matching) > 1:
+        return max(matching, key=lambda candidate: date_value(candidate.fields, candidate.response_time))
+    return matching[0] if matching else None
 
 
 def _matches(name: bytes, value: bytes | None, request: FieldSection, stored: StoredResponse) -> bool:

@@ -1,7 +1,8 @@
 """The client's side: listeners and HTTP/1.1.
 
-Start with `http1`: a connection, from bytes to requests and from responses to bytes.  `head` parses request heads
-strictly (llhttp, and what it leaves open), `content` is the request content with its back-pressure, `response` one
-answer on its way out, `listener` accepts connections and watches their time limits.  What a request means is not
-decided here: a handler is called for each, in order.
+Start with `http1`: a connection, from bytes to requests and from responses to bytes.  `intake` takes apart what arrives,
+with `head` for request heads (llhttp, and what it leaves open), `content` for request content and its back-pressure,
+and `chunked` for its framing.  `response` is one answer on its way out, `pace` says whether the client takes it.
+`listener` accepts connections and watches their time limits.  What a request means is not decided here: a handler is
+called for each, in order.
 """

@@ -13,6 +13,7 @@ _BREAK = b"\r\n"
 # RFC 9112 §7.1, without the white space that §7.1.1 lets only recipients take; 15 digits are beyond any content.
 _extension = rb";%s(?:=(?:%s|%s))?" % (TOKEN, TOKEN, QUOTED_STRING)
 _size_line = re.compile(rb"([0-9A-Fa-f]{1,15})((?:%s)*)\r\n" % _extension).fullmatch
+_plain_size_line = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n").match
 _trailer_line = re.compile(rb"%s:[\t \x21-\x7e\x80-\xff]*\r\n" % TOKEN).fullmatch
 
 
@@ -48,6 +49,8 @@ class Chunked:
                 self._left -= len(pieces[-1])
                 self._needs_break = self._left == 0
                 continue
+            if not (self._needs_break or self._in_trailers):
+                at = _take_plain_chunks(data, at, pieces)
             taken = self._take_break(data, at) if self._needs_break else self._take_line(data, at)
             if not taken:
                 self._rest = data[at:]
@@ -98,3 +101,18 @@ class Chunked:
             raise FieldsTooLarge
         if not _trailer_line(line):
             raise BadRequest
+
+
+def _take_plain_chunks(data: bytes, at: int, pieces: list[bytes]) -> int:
+    """Add the content of chunks that are all there and have no extensions to `pieces`; return where they end.
+
+    Most content is made of them, and the smallest cost as much as the largest.
+    """
+    while (line := _plain_size_line(data, at)) is not None:
+        start = line.end()
+        end = start + int(line[1], 16)
+        if start == end or data[end : end + len(_BREAK)] != _BREAK:
+            break
+        pieces.append(data[start:end])
+        at = end + len(_BREAK)
+    return at

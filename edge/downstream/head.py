@@ -26,7 +26,7 @@ METHODS = frozenset({
     b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"QUERY", b"TRACE",
     b"PROPFIND", b"PROPPATCH", b"MKCOL", b"COPY", b"MOVE", b"LOCK", b"UNLOCK", b"SEARCH", b"REPORT", b"ACL",
     b"BIND", b"REBIND", b"UNBIND", b"CHECKOUT", b"MERGE", b"MKACTIVITY", b"MKCALENDAR", b"MKREDIRECTREF",
-    b"TRACK", b"PURGE", b"BAN", b"INVALIDATE", b"LINK", b"UNLINK", b"PRI", b"SOURCE",
+    b"TRACK", b"PURGE", b"BAN", b"INVALIDATE", b"LINK", b"UNLINK", b"PRI", b"SOURCE", b"M-SEARCH",
 })  # fmt: skip
 #: Fields of which a second line makes a request ambiguous (RFC 9110 §5.3).
 SINGLETONS = frozenset({

@@ -77,9 +77,9 @@ class Listener:
         return len(self._connections)
 
     def opened(self, connection: Http1) -> None:
-        """Take note of a new connection; one too many is refused at once."""
+        """Take note of a new connection; one too many is refused at once, as is one that comes too late."""
         self._connections.add(connection)
-        if len(self._connections) > self.limits.connections:
+        if self.is_draining or len(self._connections) > self.limits.connections:
             connection.abort()
 
     def closed(self, connection: Http1) -> None:
@@ -99,7 +99,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         now = loop.time()
         for connection in list(self._connections):
-            connection.check_deadline(now)
+            connection.check(now)
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
 
 

@@ -24,7 +24,7 @@ class Wire(Protocol):
         ...
 
     def abort(self) -> None:
-        """Reset the connection."""
+        """Reset the connection; does nothing once it is gone."""
         ...
 
     def soon(self, callback: Callable[[], None]) -> None:
@@ -40,8 +40,7 @@ class Http1Responder:
     """The response to one request; `keep_alive` says afterwards whether the connection may serve another."""
 
     __slots__ = (
-        "_chunked", "_head", "_left", "_may_stay", "_request", "_sends_content", "_wire", "is_finished", "is_started",
-        "keep_alive", "sent",
+        "_chunked", "_head", "_left", "_may_stay", "_request", "_sends_content", "_wire", "is_finished", "keep_alive",
     )  # fmt: skip
 
     def __init__(
@@ -52,17 +51,18 @@ class Http1Responder:
         self._may_stay = may_stay
         self._request = request
         self.keep_alive = keep_alive
-        self.is_started = False
         self.is_finished = False
-        self.sent = 0
         self._head: bytes | None = None
         self._left: int | None = None
         self._chunked = False
         self._sends_content = False
 
     def interim(self, response: Response) -> None:
-        """Send a 1xx response; dropped for HTTP/1.0 clients (RFC 9110 §15.2)."""
-        if self._request is not None and self._request.version >= (1, 1):
+        """Send a 1xx response; dropped for HTTP/1.0 clients (RFC 9110 §15.2).
+
+        A 100 is dropped as well: whether the client may go on is between it and this connection.
+        """
+        if self._request is not None and self._request.version >= (1, 1) and response.status != 100:
             self._wire.write(encode_head(response.status, response.reason, response.fields), b"\r\n")
 
     def start(self, response: Response, length: int | None) -> None:
@@ -89,7 +89,6 @@ class Http1Responder:
         parts.append(b"\r\n")
         self._head = b"".join(parts)
         self._left = length if self._sends_content else 0
-        self.is_started = True
         if self._left != 0:
             self._wire.soon(self._flush)
 
@@ -97,7 +96,6 @@ class Http1Responder:
         """Send content and wait while the client is slow; content of a response that has none is dropped."""
         if not data or not self._sends_content:
             return
-        self.sent += len(data)
         if self._left is not None:
             self._left -= len(data)
             if self._left < 0:
@@ -114,10 +112,10 @@ class Http1Responder:
         await self._wire.drained()
 
     def finish(self) -> None:
-        """End the response; too little content resets the connection instead (RFC 9112 §8)."""
+        """End the response; too little content resets the connection and raises DownstreamClosed (RFC 9112 §8)."""
         if self._left:
             self.abort()
-            return
+            raise DownstreamClosed
         head, self._head = self._head or b"", None
         if self._chunked:
             head += b"0\r\n\r\n"
@@ -125,16 +123,16 @@ class Http1Responder:
             self._wire.write(head)
         self.is_finished = True
 
+    def abort(self) -> None:
+        """Break the transfer: neither the last chunk nor the announced length is ever reached."""
+        self.keep_alive = False
+        self._wire.abort()
+
     def _flush(self) -> None:
         head, self._head = self._head, None
         if head:
             with contextlib.suppress(DownstreamClosed):
                 self._wire.write(head)
-
-    def abort(self) -> None:
-        """Break the transfer: neither the last chunk nor the announced length is ever reached."""
-        self.keep_alive = False
-        self._wire.abort()
 
 
 def encode_head(status: int, reason: bytes, fields: FieldSection) -> bytes:

@@ -1,84 +1,88 @@
 """Request collapsing: one request leads, those like it follow (RFC 9111 §4)."""
 
-from dataclasses import dataclass
-
 from edge.caching import reuse, validation, vary
 from edge.caching.reuse import Reuse
 from edge.caching.stored import StoredResponse
-from edge.errors import UpstreamError
-from edge.exchange.asking import Asking
+from edge.errors import EdgeError, StoreError, UpstreamError
+from edge.exchange.asking import Asking, Question
 from edge.exchange.context import Context
 from edge.exchange.exchange import Exchange
+from edge.exchange.fill import Fill
+from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight, Outcome
 from edge.exchange.forward import forwarded_fields
-from edge.exchange.reusing import deliver_stored, stale_or_raise
+from edge.exchange.plan import Parts, plan
+from edge.exchange.reusing import deliver_stored, may_serve_stale, reuse_stored, stale_or_raise
 from edge.policy.learned import Learned
-from edge.semantics.fields import FieldSection
 from edge.tasks import spawn
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked of the origin.
-
-    Attributes:
-        fields: the request fields to send.
-        stale: the stored response that may stand in when the origin fails.
-        validated: the stored response that is asked about, None when a whole one is wanted.
-    """
-
-    fields: FieldSection
-    stale: StoredResponse | None = None
-    validated: StoredResponse | None = None
+# How many flights one request takes part in before it goes alone.
+_TRIES = 3
+# A range further ahead of a fill than so many octets is not waited for.
+_NEAR = 1 << 20
 
 
 class Collapsing:
     """The flights of a node."""
 
-    def __init__(self, context: Context, asking: Asking, learned: Learned) -> None:
+    def __init__(self, context: Context, asking: Asking, filling: Filling, learned: Learned) -> None:
         self._context = context
         self._asking = asking
+        self._filling = filling
         self._learned = learned
-        self._flights: dict[tuple[bytes, vary.Nominated], Flight] = {}
+        self._flights: dict[bytes, list[Flight]] = {}
+
+    def __len__(self) -> int:
+        """Return how many flights there are."""
+        return sum(map(len, self._flights.values()))
 
     async def ask(self, ex: Exchange, question: Question) -> None:
         """Ask the origin, together with whoever asks the same at the same time if that is possible."""
-        if not self._may_collapse(ex):
-            await self._alone(ex, question)
-            return
-        known = question.stale or question.validated
-        names = tuple(name for name, _ in known.nominated) if known is not None else self._learned.nominated(ex.key)
-        place = (ex.key, vary.nominate(names, ex.request.fields))
-        flight = self._flights.get(place)
-        if flight is not None:
-            await self._follow(ex, flight, question)
-        else:
-            await self._lead(ex, self._begin(place), question)
+        for _ in range(_TRIES if self._may_collapse(ex) else 0):
+            flight = self._find(ex)
+            if b"range" in ex.request.fields:
+                if flight is None or not self._is_near(ex, flight.fill):
+                    break
+            elif flight is None or not self._may_join(ex, flight):
+                await self._lead(ex, self._begin(ex, question.known), question)
+                return
+            try:
+                if await self._follow(ex, flight, question):
+                    return
+            except StoreError as error:
+                if ex.status:
+                    raise
+                # Damaged, as it turned out: its validator is of no use any more.
+                ex.did(error.detail)
+                question = question.for_whole(forwarded_fields(ex))
+                continue
+            is_other_variant = flight.fill is not None and vary.select(ex.request, [flight.fill.stored]) is None
+            if flight.outcome is not Outcome.LOST and not is_other_variant:
+                break
+        await self._alone(ex, question, Flight())
 
     def validate_in_background(self, ex: Exchange, stored: StoredResponse) -> None:
         """Ask whether `stored` still holds while it is being reused, once at a time (RFC 5861 §3)."""
-        place = (ex.key, stored.nominated)
-        if place in self._flights:
+        if self._find(ex) is not None:
             return
         shadow = ex.in_background(self._context.clock.now())
         shadow.forwards(reuse.Fwd.STALE)
         fields = validation.conditional_fields(forwarded_fields(shadow), stored)
         question = Question(fields, stale=stored, validated=stored)
-        flight = self._begin(place)
+        flight = self._begin(ex, stored)
 
         async def validate() -> None:
             try:
                 await self._lead(shadow, flight, question)
-            except UpstreamError as error:
+            except EdgeError as error:
                 self._context.telemetry.count(f"background-{error.detail}")
 
-        self._background = spawn(validate(), name="validate")
+        # Should the task be cancelled before its first step.
+        spawn(validate(), name="validate").add_done_callback(lambda _: flight.lost())
 
-    def supersede(self, key: bytes) -> None:
-        """Keep what is in flight for `key` from being stored."""
-        for place, flight in self._flights.items():
-            if place[0] == key:
-                flight.supersede()
+    def invalidate(self, key: bytes) -> None:
+        """Let nobody who comes from now on follow what is in flight for `key`."""
+        self._flights.pop(key, None)
 
     def _may_collapse(self, ex: Exchange) -> bool:
         request = ex.request
@@ -86,53 +90,43 @@ class Collapsing:
             ex.site.collapse
             and request.method == b"GET"
             and b"authorization" not in request.fields
-            and b"range" not in request.fields
             and not self._learned.is_uncacheable(ex.key, self._context.clock.now())
         )
 
-    def _begin(self, place: tuple[bytes, vary.Nominated]) -> Flight:
-        flight = Flight(lambda: self._land(place, flight))
-        self._flights[place] = flight
+    def _find(self, ex: Exchange) -> Flight | None:
+        """Return the newest flight that is about what the request selects."""
+        fields = ex.request.fields
+        for flight in reversed(self._flights.get(ex.key, ())):
+            if all(vary.normalised(name, fields) == value for name, value in flight.nominated):
+                return flight
+        return None
+
+    def _begin(self, ex: Exchange, known: StoredResponse | None) -> Flight:
+        names = self._learned.nominated(ex.key) if known is None else (name for name, _ in known.nominated)
+        flight = Flight(vary.nominate(names, ex.request.fields), lambda: self._land(ex.key, flight))
+        self._flights.setdefault(ex.key, []).append(flight)
         return flight
 
-    async def _lead(self, ex: Exchange, flight: Flight, question: Question) -> None:
-        try:
-            forwarded = await self._asking.forward(ex, question.fields)
-            await self._asking.take(ex, forwarded, stale=question.stale, validated=question.validated, flight=flight)
-        except UpstreamError as error:
-            if flight.outcome is not None:
-                raise
-            flight.failed(error)
-            await stale_or_raise(self._context, ex, question.stale, error)
-        finally:
-            flight.released()
+    def _land(self, key: bytes, flight: Flight) -> None:
+        flights = self._flights.get(key, [])
+        if flight in flights:
+            flights.remove(flight)
+            if not flights:
+                del self._flights[key]
 
-    def _land(self, place: tuple[bytes, vary.Nominated], flight: Flight) -> None:
-        if self._flights.get(place) is flight:
-            del self._flights[place]
+    def _may_join(self, ex: Exchange, flight: Flight) -> bool:
+        """Return whether a flight may still have an answer for this request."""
+        return flight.fill is None or self._may_follow(ex, flight.fill)
 
-    async def _follow(self, ex: Exchange, flight: Flight, question: Question) -> None:
-        """Wait for the lead's response and use it if it may answer this request too."""
-        ex.did("follow")
-        outcome = await flight.wait(ex.site.collapse_wait)
-        while outcome is None:
-            # Too long: a few at a time try for themselves, the others go on waiting.
-            if not flight.alone.locked():
-                async with flight.alone:
-                    await self._alone(ex, question)
-                return
-            outcome = await flight.wait(ex.site.collapse_wait)
-        if outcome is Outcome.FAILED and flight.error is not None:
-            ex.collapsed = True
-            await stale_or_raise(self._context, ex, question.stale, flight.error)
-        elif outcome is Outcome.FILLING and flight.fill is not None and self._may_answer(ex, flight.fill.stored):
-            ex.collapsed = True
-            await self._asking.follow_fill(ex, flight.fill)
-        elif outcome is Outcome.FRESHENED and flight.stored is not None and self._may_answer(ex, flight.stored):
-            ex.collapsed, ex.outcome = True, "REVALIDATED"
-            await deliver_stored(self._context, ex, flight.stored)
-        else:
-            await self._alone(ex, question)
+    def _is_near(self, ex: Exchange, fill: Fill | None) -> bool:
+        """Return whether the ranges asked for will soon be there."""
+        if fill is None or fill.end is None or not self._may_follow(ex, fill):
+            return False
+        what = plan(ex.request, fill.stored, fill.end, self._context.clock.now())
+        return not isinstance(what, Parts) or max(what.ranges)[0] <= fill.produced + _NEAR
+
+    def _may_follow(self, ex: Exchange, fill: Fill) -> bool:
+        return fill.takes_followers and self._may_answer(ex, fill.stored)
 
     def _may_answer(self, ex: Exchange, stored: StoredResponse) -> bool:
         if vary.select(ex.request, [stored]) is None:
@@ -140,11 +134,59 @@ class Collapsing:
         now = self._context.clock.now()
         return isinstance(reuse.decide(ex.request, stored, now=now, rules=ex.site.reuse_rules), Reuse)
 
-    async def _alone(self, ex: Exchange, question: Question) -> None:
-        ex.did("alone")
+    async def _lead(self, ex: Exchange, flight: Flight, question: Question) -> None:
         try:
             forwarded = await self._asking.forward(ex, question.fields)
+            await self._asking.take(ex, forwarded, question, flight)
+        except UpstreamError as error:
+            flight.failed(error)
+            await stale_or_raise(self._context, ex, question.stale, error)
+        finally:
+            flight.lost()
+
+    async def _follow(self, ex: Exchange, flight: Flight, question: Question) -> bool:
+        """Wait for an answer and use it if it may answer this request too; return whether it did.
+
+        Raises:
+            StoreError: the answer cannot be read back, and nothing has been sent.
+        """
+        ex.did("follow")
+        while (outcome := await flight.wait(ex.site.collapse_wait)) is None:
+            # Too long: a few at a time try for themselves, the others go on waiting for whoever succeeds.
+            if not flight.alone.locked():
+                await self._alone(ex, question, flight)
+                return True
+        if outcome is Outcome.FILLING and flight.fill is not None and self._may_follow(ex, flight.fill):
+            ex.collapsed = True
+            await self._filling.follow(ex, flight.fill)
+            return True
+        if outcome is Outcome.FRESHENED and flight.stored is not None and self._may_answer(ex, flight.stored):
+            ex.collapsed, ex.outcome = True, "REVALIDATED"
+            ex.ttl = self._filling.ttl(ex, flight.stored)
+            await deliver_stored(self._context, ex, flight.stored)
+            return True
+        if outcome is Outcome.FAILED and flight.error is not None:
+            ex.collapsed = True
+            await stale_or_raise(self._context, ex, question.stale, flight.error.with_traceback(None))
+            return True
+        return outcome is Outcome.STALE and await self._reuse_stale(ex, question)
+
+    async def _reuse_stale(self, ex: Exchange, question: Question) -> bool:
+        """Answer as the lead did when the origin answered with a server error, if this request may be too."""
+        stale = question.stale
+        decision = None if stale is None else may_serve_stale(self._context, ex, stale, disconnected=False)
+        if stale is None or decision is None:
+            return False
+        ex.collapsed = True
+        await reuse_stored(self._context, ex, stale, decision)
+        return True
+
+    async def _alone(self, ex: Exchange, question: Question, flight: Flight) -> None:
+        """Ask beside whoever leads `flight`; should this answer come first, the others follow it."""
+        ex.did("alone")
+        try:
+            async with flight.alone:
+                forwarded = await self._asking.forward(ex, question.fields)
+                await self._asking.take(ex, forwarded, question, flight)
         except UpstreamError as error:
             await stale_or_raise(self._context, ex, question.stale, error)
-            return
-        await self._asking.take(ex, forwarded, stale=question.stale, validated=question.validated)

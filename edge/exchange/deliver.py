@@ -51,7 +51,7 @@ async def deliver(
         case NotModified():
             _answer_not_modified(ex, fields, now)
         case Failed():
-            _answer_without_content(ex, Response(412, FieldSection([_NO_STORE])), now)
+            _answer_failed(ex, now)
         case Unsatisfied():
             unsatisfied = (b"content-range", format_unsatisfied(body.length or 0))
             _answer_without_content(ex, Response(416, FieldSection([unsatisfied, _NO_STORE])), now)
@@ -72,12 +72,15 @@ async def pass_through(ex: Exchange, upstream: UpstreamResponse, head: Response,
         if not ex.wants_answer:
             return
         met = condition(ex.request, head, upstream.response_time, now) if ex.request.method == b"GET" else None
-        if isinstance(met, NotModified):
-            # The origin was asked for the whole, in case it could be stored.
-            _answer_not_modified(ex, head.fields, now)
-        else:
-            ex.start(head, upstream.content_length, now)
-            await _copy(ex, upstream)
+        # The origin was asked for the whole, in case it could be stored.
+        match met:
+            case NotModified():
+                _answer_not_modified(ex, head.fields, now)
+            case Failed():
+                _answer_failed(ex, now)
+            case None:
+                ex.start(head, upstream.content_length, now)
+                await _copy(ex, upstream)
     finally:
         upstream.close()
 
@@ -109,6 +112,10 @@ def _answer_not_modified(ex: Exchange, fields: FieldSection, now: float) -> None
     # RFC 9110 §15.4.5.
     kept = fields.filtered(lambda name: name not in _REPRESENTATION_METADATA)
     _answer_without_content(ex, Response(304, kept), now)
+
+
+def _answer_failed(ex: Exchange, now: float) -> None:
+    _answer_without_content(ex, Response(412, FieldSection([_NO_STORE])), now)
 
 
 def _answer_without_content(ex: Exchange, response: Response, now: float) -> None:

@@ -4,7 +4,10 @@ Read `Driver.handle` first, then `_from_cache`.  Every branch names its reason; 
 the pure functions of `caching`, and only carried out here and in the modules beside it.
 """
 
+import asyncio
 import logging
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 from edge.caching import invalidation, partial, reuse, validation, vary
 from edge.caching.reuse import Detail, Fwd, Reuse, Validate
@@ -20,19 +23,22 @@ from edge.errors import (
     StoreError,
     UpstreamError,
 )
-from edge.exchange.asking import Asking
-from edge.exchange.collapsing import Collapsing, Question
+from edge.exchange.asking import Asking, Question
+from edge.exchange.collapsing import Collapsing
 from edge.exchange.context import Context
 from edge.exchange.deliver import error_response, pass_through, refuse
 from edge.exchange.exchange import Exchange
-from edge.exchange.forward import forwarded_fields
+from edge.exchange.fence import Fence
+from edge.exchange.filling import Filling
+from edge.exchange.flight import Flight
+from edge.exchange.forward import Forwarded, forwarded_fields, hops_left
 from edge.exchange.limited import Limited
-from edge.exchange.plan import is_held, plan
-from edge.ports import Record, Responder, Source
-from edge.exchange.reusing import reuse_stored, stale_or_raise
+from edge.exchange.plan import Failed, is_held, plan
+from edge.exchange.reusing import may_serve_stale, reuse_stored, stale_or_raise
+from edge.exchange.site import Site, Sites
 from edge.policy.key import apply_query, cache_key
 from edge.policy.learned import Learned
-from edge.exchange.site import Site, Sites
+from edge.ports import Record, Responder, Source
 from edge.semantics.fields import FieldSection
 from edge.semantics.forwarding import loop_count
 from edge.semantics.messages import Request, Response
@@ -65,8 +71,10 @@ class Driver:
         self._sites = sites
         self._context = context
         self._learned = Learned()
-        self._asking = Asking(context, self._learned)
-        self._collapsing = Collapsing(context, self._asking, self._learned)
+        self._fence = Fence()
+        self._filling = Filling(context, self._learned, self._fence)
+        self._asking = Asking(context, self._learned, self._filling, self._fence)
+        self._collapsing = Collapsing(context, self._asking, self._filling, self._learned)
         self.in_flight = 0
 
     async def handle(self, request: Request, content: Source, responder: Responder, client: str) -> None:
@@ -87,6 +95,12 @@ class Driver:
             await self._answer(ex)
         except EdgeError as error:
             await self._refuse(ex, error)
+        except asyncio.CancelledError:
+            if not ex.is_complete:
+                # Were the connection closed in an orderly way, a part could pass for the whole.
+                with suppress(DownstreamClosed):
+                    responder.abort()
+            raise
         except Exception:
             log.exception("a request failed by a fault of the edge")
             await self._refuse(ex, InternalError())
@@ -95,13 +109,17 @@ class Driver:
             self._context.telemetry.exchange_ended(ex.record(self._context.clock.now()))
 
     async def refuse_unparsed(self, error: EdgeError, responder: Responder, client: str) -> None:
-        """Answer what could not be parsed as a request."""
+        """Answer what could not be parsed as a request; DownstreamClosed when the client is gone."""
+        now = self._context.clock.now()
         response, content = error_response(error)
-        responder.start(response, len(content))
-        await responder.send(content)
-        responder.finish()
-        self._context.telemetry.exchange_ended(
-            Record(
+        is_complete = False
+        try:
+            responder.start(response, len(content))
+            await responder.send(content)
+            responder.finish()
+            is_complete = True
+        finally:
+            record = Record(
                 request=None,
                 status=error.status,
                 trace=(error.detail,),
@@ -110,15 +128,15 @@ class Driver:
                 detail=error.detail,
                 client=client,
                 site="",
-                bytes_out=len(content),
-                began=self._context.clock.now(),
+                bytes_out=len(content) if is_complete else 0,
+                began=now,
                 seconds=0.0,
                 first_byte_seconds=0.0,
                 origin_seconds=None,
                 origin_status=None,
-                complete=True,
+                complete=is_complete,
             )
-        )
+            self._context.telemetry.exchange_ended(record)
 
     async def _refuse(self, ex: Exchange, error: EdgeError) -> None:
         try:
@@ -134,7 +152,7 @@ class Driver:
             raise Misdirected
         if loop_count(request.fields, ex.node) > _MAX_LOOPS:
             raise LoopDetected
-        is_about_us = request.target.path == b"*" or request.fields.get(b"max-forwards") == b"0"
+        is_about_us = request.target.path == b"*" or hops_left(request) == 0
         if request.method == b"OPTIONS" and is_about_us:
             # RFC 9110 §7.6.2, §9.3.7: about this server, not about the origin.
             ex.start(Response(204, _ALLOW), 0, ex.began)
@@ -155,17 +173,23 @@ class Driver:
             ex.content = Limited(ex.content, limit)
         ex.forwards(Fwd.METHOD, outcome="BYPASS")
         forwarded = await self._asking.forward(ex, forwarded_fields(ex), ex.content)
-        for target in invalidation.invalidated_targets(ex.request, forwarded.head):
-            await self._invalidate(ex, target)
+        with ExitStack() as unless_taken:
+            unless_taken.callback(forwarded.upstream.close)
+            for target in invalidation.invalidated_targets(ex.request, forwarded.head):
+                await self._invalidate(ex, target)
+            unless_taken.pop_all()
         if ex.request.method == b"POST" and ex.site.profile.store_post:
-            await self._asking.take(ex, forwarded)
+            # What was asked for before is out of date now; this answer is not.
+            forwarded = replace(forwarded, mark=self._fence.mark)
+            await self._asking.take(ex, forwarded, Question(ex.request.fields), Flight())
         else:
             await pass_through(ex, forwarded.upstream, forwarded.head, self._context.clock.now())
 
     async def _invalidate(self, ex: Exchange, target: Target) -> None:
         ex.did("invalidate")
         key = cache_key(apply_query(target, ex.site.key), ex.site.key)
-        self._collapsing.supersede(key)
+        self._fence.invalidate(key)
+        self._collapsing.invalidate(key)
         await self._context.store.remove(key)
 
     async def _from_cache(self, ex: Exchange) -> None:
@@ -188,7 +212,11 @@ class Driver:
     async def _selected(self, ex: Exchange, stored: StoredResponse) -> None:
         now = self._context.clock.now()
         decision = reuse.decide(ex.request, stored, now=now, rules=ex.site.reuse_rules)
-        if not is_held(ex.request, stored, plan(ex.request, stored, stored.complete_length, now)):
+        what = plan(ex.request, stored, stored.complete_length, now)
+        if isinstance(what, Failed):
+            await self._miss(ex, Fwd.REQUEST)
+            return
+        if not is_held(ex.request, stored, what):
             await self._partial(ex, stored)
             return
         match decision:
@@ -220,7 +248,11 @@ class Driver:
             await self._miss(ex, Fwd.PARTIAL)
             return
         self._forwards(ex, Fwd.PARTIAL)
-        await self._asking.complete(ex, stored, tail)
+        fields = forwarded_fields(ex).without(*validation.PRECONDITIONS)
+        fields = fields.with_lines((b"range", b"bytes=%d-" % tail))
+        if etag is not None and not etag.weak:
+            fields = fields.with_lines((b"if-range", stored.fields.get(b"etag") or b""))
+        await self._collapsing.ask(ex, Question(fields, completed=stored))
 
     async def _miss(self, ex: Exchange, fwd: Fwd, *, detail: str = "", stale: StoredResponse | None = None) -> None:
         """Forward a request that nothing stored answers; `stale` may still stand in if the origin fails."""
@@ -245,16 +277,24 @@ class Driver:
             return
         received, head = forwarded.upstream.head, forwarded.head
         forwarded.upstream.close()
+        if stale is not None and head.status >= 500:
+            decision = may_serve_stale(self._context, ex, stale, disconnected=False)
+            if decision is not None:
+                await reuse_stored(self._context, ex, stale, decision)
+                return
         if stale is not None and head.status == 200:
-            if validation.is_same_by_head(stale, received):
-                ex.did("freshen")
-                await self._asking.put(self._asking.freshened(ex, stale, forwarded))
-            else:
-                ex.did("invalidate")
-                await self._context.store.remove(stale.key, stale.generation)
+            await self._update_by_head(ex, stale, forwarded)
         stated = received.fields.get(b"content-length") or b""
         ex.start(head, int(stated) if stated.isdigit() else None, self._context.clock.now())
         ex.finish()
+
+    async def _update_by_head(self, ex: Exchange, stored: StoredResponse, forwarded: Forwarded) -> None:
+        if validation.is_same_by_head(stored, forwarded.upstream.head):
+            ex.did("freshen")
+            await self._asking.put(self._filling.freshened(ex, stored, forwarded), forwarded)
+        else:
+            ex.did("invalidate")
+            await self._context.store.remove(stored.key, stored.generation)
 
     @staticmethod
     def _forwards(ex: Exchange, fwd: Fwd, detail: str = "", *, outcome: str = "MISS") -> None:

@@ -1,13 +1,18 @@
 """The state of one exchange: what was asked, by whom, what was done about it so far."""
 
+from dataclasses import replace
+
 from edge.caching.reuse import Fwd
 from edge.caching.status import CacheStatus
 from edge.caching.validation import PRECONDITIONS
-from edge.ports import Record, Responder, Source, UpstreamResponse
 from edge.exchange.site import Site
+from edge.ports import Record, Responder, Source, UpstreamResponse
 from edge.semantics.fields import FieldSection
-from edge.semantics.messages import Request, Response
+from edge.semantics.messages import Request, Response, may_have_content
 from edge.semantics.target import Target
+
+# What one client wants for this once, and nobody else.
+_OF_ONE_REQUEST = (b"range", b"cache-control", b"pragma")
 
 
 class Exchange:
@@ -21,12 +26,13 @@ class Exchange:
         fwd: why it went forward, None while it did not.
         detail: the reason token behind the outcome.
         outcome: nginx's word for it.
+        status: of the answer, 0 as long as its head has not been sent.
         wants_answer: False for a validation in the background, which has no client.
     """
 
     __slots__ = (
         "began", "client", "collapsed", "content", "detail", "first_byte", "fwd", "is_complete", "is_stored", "key",
-        "node", "origin_seconds", "origin_status", "outcome", "request", "responder", "sent", "site",
+        "left", "node", "origin_seconds", "origin_status", "outcome", "request", "responder", "sent", "site",
         "status", "target", "trace", "ttl", "wants_answer",
     )  # fmt: skip
 
@@ -62,13 +68,16 @@ class Exchange:
         self.origin_seconds: float | None = None
         self.status = 0
         self.sent = 0
+        self.left: int | None = None
         self.first_byte: float | None = None
         self.is_complete = False
         self.wants_answer = True
 
     def in_background(self, now: float) -> "Exchange":
         """Return an exchange that asks the origin the same for nobody in particular."""
-        request = self.request.with_fields(self.request.fields.without(*PRECONDITIONS, b"range"))
+        fields = self.request.fields.without(*PRECONDITIONS, *_OF_ONE_REQUEST)
+        # A HEAD would not bring the content, should there be a new one.
+        request = replace(self.request, method=b"GET", fields=fields)
         shadow = Exchange(
             request,
             None,
@@ -90,6 +99,7 @@ class Exchange:
     def forwards(self, fwd: Fwd, detail: str = "", *, outcome: str = "MISS") -> None:
         """Note that, and why, the request goes to the origin."""
         self.fwd, self.detail, self.outcome = fwd, detail, outcome
+        self.ttl = None
 
     def heard(self, response: UpstreamResponse) -> None:
         """Note what the origin answered."""
@@ -109,19 +119,22 @@ class Exchange:
 
     def start(self, response: Response, length: int | None, now: float) -> None:
         """Begin the answer, with what this hop adds to it."""
+        self.responder.start(response.with_fields(self._with_own_fields(response.fields)), length)
         self.status = response.status
         self.first_byte = now
-        self.responder.start(response.with_fields(self._with_own_fields(response.fields)), length)
+        self.left = length if may_have_content(self.request.method, response.status) else 0
 
     async def send(self, data: bytes) -> None:
         """Send a piece of the answer's content."""
         await self.responder.send(data)
         self.sent += len(data)
+        if self.left is not None:
+            self.left -= len(data)
 
     def finish(self) -> None:
-        """End the answer."""
+        """End the answer; when less was sent than announced, the responder breaks it off instead."""
         self.responder.finish()
-        self.is_complete = True
+        self.is_complete = not self.left
 
     def record(self, now: float) -> Record:
         """Return what telemetry is told."""

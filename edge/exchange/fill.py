@@ -1,32 +1,51 @@
 """Origin content on its way into the store and, at each one's own pace, to every client that waits for it."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from edge.caching.stored import StoredResponse
-from edge.errors import EdgeError, StoreDamaged, StoreError, UpstreamClosed
+from edge.errors import EdgeError, StoreDamaged, StoreError, UpstreamClosed, UpstreamProtocolError
+from edge.exchange.window import Window
 from edge.ports import Closable, UpstreamResponse, Writer
+from edge.tasks import spawn
 
-#: Without a client left, a fill goes on only when no more octets than this are still to come.
+#: Without a client left, a fill goes on only when no more octets than this are still to come; when their number is not
+#: known, for so many octets.
 FINISH_ABANDONED = 16 << 20
-# Octets kept for the slowest client once the store has refused to take more.
-_UNSTORED_WINDOW = 4 << 20
+
+#: Makes the content, which ends at the offset given, findable if it may still be; returns whether it did.
+Commit = Callable[[int], Awaitable[bool]]
 
 
 class Fill:
     """Content from offset `start` on, read from the origin and written once, for any number of readers.
 
-    `stored` is the head as far as it is known when the content begins, `end` the offset behind the content or None.
+    When the store refuses to take more, whoever reads still gets the rest, now at the pace of the slowest.
+
+    Attributes:
+        stored: the head as far as it is known when the content begins.
+        start: the offset of the first octet from the origin; the writer holds those before it, if there are any.
+        end: the offset behind the content, None while it is not known.
+        produced: the offset up to which there is content.
+        is_over: whether no more will come.
+        store_error: why the content was not, or not wholly, stored.
     """
 
     __slots__ = (
-        "_changed", "_error", "_is_forbidden", "_is_kept", "_is_storing", "_readers", "_unstored", "_unstored_from",
-        "_upstream", "_writer", "end", "is_done", "produced", "start", "stored", "task",
+        "_changed", "_error", "_is_kept", "_is_spoilt", "_is_stored", "_is_whole", "_left_at", "_readers", "_task",
+        "_upstream", "_window", "_writer", "_written_to", "end", "is_over", "produced", "start", "store_error",
+        "stored",
     )  # fmt: skip
 
     def __init__(
-        self, upstream: UpstreamResponse, writer: Writer, stored: StoredResponse, start: int, *, is_kept: bool
+        self,
+        upstream: UpstreamResponse,
+        writer: Writer,
+        stored: StoredResponse,
+        *,
+        start: int,
+        end: int | None,
+        is_kept: bool,
     ) -> None:
         """Take over `upstream` and `writer`; `is_kept` lets the fill go on without any reader."""
         self._upstream = upstream
@@ -34,21 +53,34 @@ class Fill:
         self._changed = asyncio.Event()
         self._error: EdgeError | None = None
         self._is_kept = is_kept
-        self._is_storing = True
-        self._is_forbidden = False
+        self._is_whole = self._is_stored = self._is_spoilt = False
         self._readers: set[FillReader] = set()
-        self._unstored: deque[bytes] = deque()
-        self._unstored_from = start
+        self._left_at = start
+        self._window: Window | None = None
+        self._written_to = start
+        self._task: asyncio.Task[None] | None = None
         self.stored = stored
         self.start = start
         self.produced = start
-        self.end = None if upstream.content_length is None else start + upstream.content_length
-        self.is_done = False
-        self.task: asyncio.Task[None] | None = None
+        self.end = end
+        self.is_over = False
+        self.store_error: StoreError | None = None
 
-    def forbid_storing(self) -> None:
-        """Deliver to the end, but do not commit."""
-        self._is_forbidden = True
+    def begin(self, commit: Commit) -> None:
+        """Begin to read the origin's content, up to its end and `commit`."""
+        self._task = spawn(self._pump(commit), name="fill")
+        # A callback also comes when the task is cancelled before its first step.
+        self._task.add_done_callback(self._ended)
+
+    def call_when_over(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once no more content will come; what was committed can be looked up by then."""
+        if self._task is not None:
+            self._task.add_done_callback(lambda _: callback())
+
+    @property
+    def takes_followers(self) -> bool:
+        """Whether one who comes now can still have all of the content."""
+        return self._error is None and self._window is None and not self._is_spoilt
 
     def open(self, start: int, end: int | None) -> "FillReader":
         """Return the octets [start, end) as they come; None reads to the end."""
@@ -56,46 +88,23 @@ class Fill:
         self._readers.add(reader)
         return reader
 
-    async def pump(self, finished: Callable[[StoredResponse, int], StoredResponse]) -> bool:
-        """Read the origin's content to its end and commit it; return whether it was stored.
-
-        `finished` makes the head to commit of the one known so far and the offset behind the content.
-        """
-        is_whole = is_stored = False
-        try:
-            while piece := await self._upstream.read():
-                await self._take(piece)
-                if self._is_abandoned():
-                    return False
-            is_whole = True
-            if self._is_storing and not self._is_forbidden:
-                await self._writer.commit(finished(self.stored, self.produced))
-                is_stored = True
-        except StoreError:
-            self._is_storing = False
-        except EdgeError as error:
-            self._error = error
-        finally:
-            if not is_whole and self._error is None:
-                self._error = UpstreamClosed()
-            self.is_done = True
-            self._upstream.close()
-            if not is_stored:
-                self._writer.abort()
-            self._wake()
-        return is_stored
-
     async def read(self, reader: "FillReader") -> bytes:
-        """Return the next piece for `reader`, b"" at the clean end; UpstreamError when the content broke off."""
+        """Return the next piece for `reader`, b"" at the clean end.
+
+        Raises:
+            UpstreamError: the content broke off.
+            StoreError: what was written cannot be read back.
+        """
         while True:
             stop = self.produced if reader.end is None else min(self.produced, reader.end)
             if reader.position < stop:
                 return await self._piece(reader, stop)
-            if reader.end is not None and reader.position >= reader.end:
+            if reader.position == reader.end:
                 return b""
-            if self.is_done:
+            if self.is_over:
                 if self._error is not None:
-                    raise self._error
+                    # Many raise it: none of them may add to the others' traceback.
+                    raise self._error.with_traceback(None)
                 return b""
             await self._changed.wait()
 
@@ -103,52 +112,97 @@ class Fill:
         """Return octets that the store took."""
         return self._writer.open(start, end)
 
+    def moved(self) -> None:
+        """A reader has gone on."""
+        if self._window is not None:
+            self._wake()
+
+    def spoilt(self) -> None:
+        """What was written cannot be read back, so nobody else may be given it."""
+        self._is_spoilt = True
+
     def forget(self, reader: "FillReader") -> None:
         """A reader is gone."""
         self._readers.discard(reader)
+        if self.is_over:
+            self._let_go()
+        elif not self._readers:
+            self._left_at = self.produced
+            # Not at once: followers that were told of this fill in the same moment are about to open it.
+            asyncio.get_running_loop().call_soon(self._stop_if_abandoned)
+        self.moved()
+
+    async def _pump(self, commit: Commit) -> None:
+        try:
+            while piece := await self._upstream.read():
+                if self.end is not None and self.produced + len(piece) > self.end:
+                    raise UpstreamProtocolError("more content than announced")
+                await self._take(piece)
+                if self._is_abandoned():
+                    return
+            if self.end is not None and self.produced < self.end:
+                raise UpstreamClosed("less content than announced")
+            self._is_whole = True
+            if self._window is None and not self._is_spoilt:
+                self._is_stored = await commit(self.produced)
+        except StoreError as error:
+            self.store_error = error
+        except EdgeError as error:
+            self._error = error
+
+    def _ended(self, _: object) -> None:
+        """Settle everything, whichever way the task came to its end."""
+        if not self._is_whole and self._error is None:
+            self._error = UpstreamClosed("nobody was left, or the task was stopped")
+        self.is_over = True
+        self._upstream.close()
+        self._let_go()
         self._wake()
+
+    def _let_go(self) -> None:
+        # Readers that are not through yet need what was written, findable or not.
+        if not self._is_stored and not self._readers:
+            self._writer.abort()
 
     async def _piece(self, reader: "FillReader", stop: int) -> bytes:
-        if self._is_storing or reader.position < self._unstored_from:
-            return await reader.read_written(stop if self._is_storing else min(stop, self._unstored_from))
-        offset = self._unstored_from
-        for piece in self._unstored:
-            if reader.position < offset + len(piece):
-                return piece[reader.position - offset : stop - offset]
-            offset += len(piece)
-        raise UpstreamClosed
+        if self._window is None:
+            return await reader.read_written(stop)
+        if reader.position < self._written_to:
+            return await reader.read_written(min(stop, self._written_to))
+        return self._window.piece(reader.position, stop)
 
     async def _take(self, piece: bytes) -> None:
-        if self._is_storing:
+        if self._window is None:
             try:
                 await self._writer.write(piece)
-            except StoreError:
-                # Whoever waits still gets the rest, now at the pace of the slowest.
-                self._is_storing = False
-                self._unstored_from = self.produced
-        if not self._is_storing:
-            self._unstored.append(piece)
+            except StoreError as error:
+                self.store_error = error
+                self._written_to = self.produced
+                self._window = Window(self.produced)
+        if self._window is not None:
+            self._window.append(piece)
         self.produced += len(piece)
         self._wake()
-        while not self._is_storing and not self._has_room():
+        while self._window is not None:
+            self._window.drop(min((reader.position for reader in self._readers), default=self.produced))
+            if self._window.has_room:
+                return
             await self._changed.wait()
 
-    def _has_room(self) -> bool:
-        """Drop what every reader has had; return whether little enough is left to go on."""
-        slowest = min((reader.position for reader in self._readers), default=self.produced)
-        while self._unstored and self._unstored_from + len(self._unstored[0]) <= slowest:
-            self._unstored_from += len(self._unstored.popleft())
-        return self.produced - self._unstored_from <= _UNSTORED_WINDOW
-
     def _is_abandoned(self) -> bool:
-        if self._readers or self._is_kept:
+        if self._readers:
             return False
-        return not self._is_storing or self.end is None or self.end - self.produced > FINISH_ABANDONED
+        if self._window is not None or self._is_spoilt:
+            return True
+        if self._is_kept:
+            return False
+        remaining = self.produced - self._left_at if self.end is None else self.end - self.produced
+        return remaining > FINISH_ABANDONED
 
-    def moved(self) -> None:
-        """A reader has gone on."""
-        if not self._is_storing:
-            self._wake()
+    def _stop_if_abandoned(self) -> None:
+        if not self.is_over and self._task is not None and self._is_abandoned():
+            self._error = UpstreamClosed("nobody was left")
+            self._task.cancel()
 
     def _wake(self) -> None:
         # Wakes all who wait now; whoever comes later looks at the state first.
@@ -169,7 +223,11 @@ class FillReader:
 
     async def read(self) -> bytes:
         """Return the next piece as soon as the origin has sent it."""
-        piece = await self._fill.read(self)
+        try:
+            piece = await self._fill.read(self)
+        except StoreError:
+            self._fill.spoilt()
+            raise
         self.position += len(piece)
         self._fill.moved()
         return piece

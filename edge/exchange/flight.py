@@ -6,6 +6,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from edge.caching.stored import StoredResponse
+from edge.caching.vary import Nominated
 from edge.errors import UpstreamError
 
 if TYPE_CHECKING:
@@ -20,17 +21,29 @@ class Outcome(Enum):
 
     FILLING = auto()
     FRESHENED = auto()
+    STALE = auto()
     RELEASED = auto()
+    LOST = auto()
     FAILED = auto()
 
 
 class Flight:
-    """What the lead tells its followers, once: a fill to follow, a freshened response, an error, or to go on alone."""
+    """What followers are told, once, by whoever first knows: most often the lead, or one of them that went alone.
 
-    __slots__ = ("_landed", "_told", "alone", "error", "fill", "is_superseded", "outcome", "stored")
+    Attributes:
+        nominated: the request fields that requests like the lead's share: a guess until there is a response.
+        outcome: what was told, None as long as nothing was.
+        fill: the content to follow, when FILLING.
+        stored: the response that holds, when FRESHENED.
+        error: why there is no response, when FAILED.
+        alone: taken by each follower that asks the origin itself.
+    """
 
-    def __init__(self, landed: Callable[[], None]) -> None:
+    __slots__ = ("_landed", "_told", "alone", "error", "fill", "nominated", "outcome", "stored")
+
+    def __init__(self, nominated: Nominated = (), landed: Callable[[], None] = lambda: None) -> None:
         """Begin; `landed` is called when there is nothing left to follow."""
+        self.nominated = nominated
         self._landed = landed
         self._told = asyncio.Event()
         self.alone = asyncio.Semaphore(GO_ALONE_AT_ONCE)
@@ -38,38 +51,35 @@ class Flight:
         self.fill: Fill | None = None
         self.stored: StoredResponse | None = None
         self.error: UpstreamError | None = None
-        self.is_superseded = False
 
     def filling(self, fill: "Fill") -> None:
-        """The response is being stored: follow it until `ended`."""
-        self.fill = fill
-        if self.is_superseded:
-            fill.forbid_storing()
-        self._tell(Outcome.FILLING)
-
-    def ended(self) -> None:
-        """The fill is over: what it stored can be looked up."""
-        self._landed()
+        """The response is being stored: follow it as long as it lasts; then what it stored can be looked up."""
+        if self._tell(Outcome.FILLING):
+            self.fill = fill
+            self.nominated = fill.stored.nominated
+            fill.call_when_over(self._landed)
 
     def freshened(self, stored: StoredResponse) -> None:
         """The stored response holds: reuse it."""
-        self.stored = stored
-        self._tell(Outcome.FRESHENED)
+        if self._tell(Outcome.FRESHENED):
+            self.stored = stored
+
+    def stands_in(self) -> None:
+        """The origin answered with a server error: reuse the stale response."""
+        self._tell(Outcome.STALE)
 
     def failed(self, error: UpstreamError) -> None:
         """The origin gave no response."""
-        self.error = error
-        self._tell(Outcome.FAILED)
+        if self._tell(Outcome.FAILED):
+            self.error = error
 
     def released(self) -> None:
-        """The response is not for others, or the lead is lost.  Does nothing after another outcome."""
+        """The response is not for others, and the next will not be either: go alone."""
         self._tell(Outcome.RELEASED)
 
-    def supersede(self) -> None:
-        """What is in flight was asked for before an invalidation: deliver it to those who wait, but do not store it."""
-        self.is_superseded = True
-        if self.fill is not None:
-            self.fill.forbid_storing()
+    def lost(self) -> None:
+        """The lead is gone, or its response is for it alone: one of the others leads."""
+        self._tell(Outcome.LOST)
 
     async def wait(self, seconds: float) -> Outcome | None:
         """Return the outcome, None when there is none after `seconds`."""
@@ -80,9 +90,11 @@ class Flight:
             return None
         return self.outcome
 
-    def _tell(self, outcome: Outcome) -> None:
-        if self.outcome is None:
-            self.outcome = outcome
-            self._told.set()
-            if outcome is not Outcome.FILLING:
-                self._landed()
+    def _tell(self, outcome: Outcome) -> bool:
+        if self.outcome is not None:
+            return False
+        self.outcome = outcome
+        self._told.set()
+        if outcome is not Outcome.FILLING:
+            self._landed()
+        return True

@@ -1,6 +1,6 @@
 """What goes to the origin, and what comes back, as messages (RFC 9110 §7.6)."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from edge.exchange.exchange import Exchange
 from edge.ports import UpstreamResponse
@@ -14,6 +14,21 @@ from edge.semantics.negotiation import normalised_encodings
 WITHOUT_CONTENT = frozenset({b"GET", b"HEAD"})
 
 
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """The origin's answer.
+
+    Attributes:
+        upstream: the answer as it came.
+        head: its head as it may go on.
+        mark: the moment it was asked for, as the fence counts.
+    """
+
+    upstream: UpstreamResponse
+    head: Response
+    mark: int
+
+
 def forwarded_fields(ex: Exchange) -> FieldSection:
     """Return the client's fields as they may go on, with what this hop adds."""
     request = ex.request
@@ -25,12 +40,20 @@ def forwarded_fields(ex: Exchange) -> FieldSection:
         encodings = normalised_encodings(fields)
         fields = fields.replacing(b"accept-encoding", encodings) if encodings else fields.without(b"accept-encoding")
     fields = with_hop(fields, ex.node, request.version)
+    if request.method == b"OPTIONS" and (hops := hops_left(request)):
+        fields = fields.replacing(b"max-forwards", b"%d" % (hops - 1))
     loops = b", ".join([*fields.values(b"cdn-loop"), ex.node])
     return fields.replacing(b"cdn-loop", loops).with_lines(
         (b"x-forwarded-for", ex.client.encode("ascii", "replace")),
         (b"x-forwarded-proto", request.target.scheme),
         (b"x-forwarded-host", request.target.authority),
     )
+
+
+def hops_left(request: Request) -> int | None:
+    """Return how often a request may still be forwarded, None without a limit (RFC 9110 §7.6.2)."""
+    limit = request.fields.get(b"max-forwards") or b""
+    return int(limit) if limit.isdigit() and len(limit) < 10 else None
 
 
 def forwarded_request(ex: Exchange, fields: FieldSection) -> Request:

@@ -1,6 +1,7 @@
 """What of a stored response a request gets: preconditions first, then ranges (RFC 9110 §13.2.2, §14.2)."""
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from edge.caching.freshness import date_value
 from edge.caching.stored import Range, StoredResponse
@@ -79,10 +80,15 @@ def condition(request: Request, response: Response, response_time: float, now: f
             return NotModified()
         case Outcome.PROCEED:
             return None
+        case _ as never:
+            assert_never(never)
 
 
 def is_held(request: Request, stored: StoredResponse, what: Plan) -> bool:
-    """Return whether the content that a plan needs is in the store."""
+    """Return whether a plan can be carried out with what is in the store."""
+    if isinstance(what, Failed):
+        # RFC 9111 §4.3.2: If-Match and If-Unmodified-Since are about what the origin has now.
+        return False
     if request.method == b"HEAD":
         return stored.complete_length is not None
     match what:
@@ -102,15 +108,13 @@ def _ranges(request: Request, stored: StoredResponse, length: int, now: float) -
     ):
         return Whole()
     try:
-        ranges = resolve(parse_range(fields.get(b"range") or b""), length)
+        ranges = resolve(parse_range(fields.combined(b"range") or b""), length)
     except ParseError:
         return Whole()
     if not ranges:
         return Unsatisfied()
     ranges = coalesced(ranges)
-    if len(ranges) > MAX_RANGES or sum(end - start for start, end in ranges) > length:
-        return Whole()
-    return Parts(ranges)
+    return Parts(ranges) if len(ranges) <= MAX_RANGES else Whole()
 
 
 def _modified(fields: FieldSection, now: float) -> int | None:

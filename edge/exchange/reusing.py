@@ -14,7 +14,8 @@ from edge.exchange.plan import is_held, plan
 async def reuse_stored(context: Context, ex: Exchange, stored: StoredResponse, decision: Reuse) -> None:
     """Answer with `stored` as decided.  StoreError, with nothing sent yet, when it turns out to be damaged."""
     is_fresh = decision.detail is Detail.FRESH
-    ex.fwd, ex.detail, ex.ttl = None, "" if is_fresh else decision.detail.value, decision.ttl
+    # RFC 9211 §2.1: no hit when the origin was asked first.
+    ex.detail, ex.ttl = "" if is_fresh else decision.detail.value, decision.ttl
     ex.outcome = "HIT" if is_fresh else "STALE"
     ex.did("reuse" if is_fresh else decision.detail.value)
     await deliver_stored(context, ex, stored)
@@ -36,7 +37,7 @@ async def deliver_stored(context: Context, ex: Exchange, stored: StoredResponse)
 async def stale_or_raise(context: Context, ex: Exchange, stored: StoredResponse | None, error: UpstreamError) -> None:
     """Answer with a stale response because the origin could not be reached; raise `error` when that is not allowed."""
     decision = None if stored is None else may_serve_stale(context, ex, stored, disconnected=True)
-    if stored is None or decision is None:
+    if stored is None or decision is None or ex.status:
         raise error
     ex.did(error.detail)
     try:

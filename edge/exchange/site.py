@@ -48,6 +48,7 @@ class Site:
         profile = self.profile
         storing = StoringRules(
             self.freshness,
+            strip_cookies=self.strip_cookies,
             store_set_cookie=profile.store_set_cookie,
             cookie_needs_explicit=profile.cookie_needs_explicit,
             store_server_errors=profile.store_server_errors,

@@ -1,9 +1,14 @@
 """Cache keys and the query that goes forward with them."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from edge.errors import ParseError
 from edge.semantics.target import Target
+
+# A length as `cache_key` writes it: one spelling for each, so that one key has one inverse.
+_length = re.compile(rb"(0|[1-9][0-9]{0,8}):").match
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,21 @@ def cache_key(target: Target, policy: KeyPolicy) -> bytes:
     query = b"-" if target.query is None else b"?" + target.query
     parts = (target.scheme, authority, target.path, query)
     return b"".join(b"%d:%s" % (len(part), part) for part in parts)
+
+
+def parse_key(key: bytes) -> Target:
+    """Return the target whose `cache_key` is `key`, its authority being the one in the key; ParseError if none is."""
+    parts, at = [], 0
+    for _ in range(4):
+        match = _length(key, at)
+        if match is None:
+            raise ParseError("not a cache key")
+        at = match.end() + int(match[1])
+        parts.append(key[match.end() : at])
+    scheme, authority, path, query = parts
+    if at != len(key) or (query != b"-" and not query.startswith(b"?")):
+        raise ParseError("not a cache key")
+    return Target(scheme, authority, path, None if query == b"-" else query[1:])
 
 
 def _matcher(names: tuple[bytes, ...]) -> Callable[[bytes], bool]:

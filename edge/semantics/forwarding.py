@@ -14,6 +14,8 @@ HOP_BY_HOP = frozenset({
 #: A Connection option naming one of these would take away what framing, routing, keys or loop detection stand on.
 NEVER_CONNECTION_OPTIONS = frozenset({
     b"content-length", b"transfer-encoding", b"host", b"authorization", b"cookie", b"cache-control", b"cdn-loop",
+    # RFC 8470 §5.1: it must reach the origin, or a replayed request looks like any other.
+    b"early-data",
 })  # fmt: skip
 #: Request fields that steer origins behind the cache's back: not part of the key, so never taken from a client.
 UNTRUSTED = frozenset({
@@ -21,7 +23,7 @@ UNTRUSTED = frozenset({
     b"x-forwarded-scheme", b"x-forwarded-server", b"x-forwarded-prefix", b"x-forwarded-ssl", b"x-forwarded",
     b"x-real-ip", b"x-host", b"x-original-host", b"x-original-url", b"x-original-uri", b"x-rewrite-url",
     b"x-http-method", b"x-http-method-override", b"x-method-override", b"true-client-ip", b"x-client-ip",
-    b"x-cluster-client-ip", b"proxy", b"early-data", b"x-purge", b"x-cache-debug", b"surrogate-key", b"x-edge-auth",
+    b"x-cluster-client-ip", b"proxy", b"x-purge", b"x-cache-debug", b"surrogate-key", b"x-edge-auth",
 })  # fmt: skip
 
 

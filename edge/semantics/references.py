@@ -1,6 +1,7 @@
 """URI references against a target (RFC 3986 §5), as far as Location and Content-Location need them."""
 
 import re
+from dataclasses import replace
 
 from edge.errors import ParseError
 from edge.semantics.target import Target, parse_target
@@ -15,14 +16,14 @@ def resolve(base: Target, reference: bytes) -> Target | None:
         reference = base.scheme + b":" + reference
     if (match := _scheme(reference)) is not None:
         scheme = match[1].lower()
-        return _parsed(reference, None, scheme) if scheme in {b"http", b"https"} else None
+        named = _parsed(reference, None, scheme) if scheme in {b"http", b"https"} else None
+        return named and replace(named, path=remove_dot_segments(named.path))
     path, question, query = reference.partition(b"?")
     if not path:
-        return Target(base.scheme, base.authority, base.path, query if question else base.query)
+        return _parsed(base.path + question + query, base.authority, base.scheme) if question else base
     if not path.startswith(b"/"):
         path = base.path[: base.path.rfind(b"/") + 1] + path
-    path = remove_dot_segments(path)
-    return _parsed(path + question + query, base.authority, base.scheme)
+    return _parsed(remove_dot_segments(path) + question + query, base.authority, base.scheme)
 
 
 def remove_dot_segments(path: bytes) -> bytes:

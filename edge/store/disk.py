@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -108,7 +108,7 @@ class Disk:
         opened = await asyncio.to_thread(_open, path, layout)
         disk = cls(opened, layout, memory=memory, clock=clock)
         try:
-            await disk._begin(opened.recovered.doubtful)
+            await disk._begin(opened.recovered.doubtful.values())
         except StoreError:
             await disk.close()
             raise
@@ -211,7 +211,7 @@ class Disk:
             is_storing=self._flush.is_storing,
         )
 
-    async def _begin(self, doubtful: list[StoredResponse]) -> None:
+    async def _begin(self, doubtful: Iterable[StoredResponse]) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._log.fit)
         for stored in doubtful:

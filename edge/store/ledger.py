@@ -78,7 +78,14 @@ class Ledger:
     def heads(self, key_hash: bytes) -> Heads:
         """Return the heads of a key as they will be when all that waits is written."""
         ahead = self._heads.get(key_hash)
-        return ahead[0] if ahead is not None else self.index.heads(key_hash)
+        if ahead is None:
+            return self.index.heads(key_hash)
+        heads = ahead[0]
+        if all(ref.generation in self._stored for ref in heads):
+            return heads
+        # What does not wait any more lies where the index says: it was written, or moved, after `ahead` was made.
+        written = {ref.generation: ref for ref in self.index.heads(key_hash)}
+        return tuple(ref if ref.generation in self._stored else written.get(ref.generation, ref) for ref in heads)
 
     def stored(self, generation: bytes) -> StoredResponse | None:
         """Return the head of `generation` that waits to be written, or None."""

@@ -5,24 +5,26 @@ its tail.  After a power cut, or when the index is damaged or gone: a new one is
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from edge.caching.stored import StoredResponse
 from edge.errors import StoreDamaged, StoreFull
 from edge.store import head
-from edge.store.index import HeadRef, Index, Place, Transaction, intersection
+from edge.store.index import Index, Place, Transaction, intersection
 from edge.store.layout import Layout
 from edge.store.log import apply
 from edge.store.node import Node
 from edge.store.record import Header, Kind
+from edge.store.scan import Scan
 from edge.store.segment import FIRST, Segment, Segments
 
 log = logging.getLogger("edge.store")
 
-# Records put into the index in one transaction.
-_BATCH = 10_000
+# Records put into the index in one transaction: each rewrites every page it touches.
+_BATCH = 100_000
 
 
 @dataclass(slots=True)
@@ -33,14 +35,14 @@ class Recovered:
         index: the open index.
         sequence: the last sequence number that was given.
         active: the segment to append to, None to begin a new one.
-        doubtful: heads that may say more than is held, to be written again.
+        doubtful: heads that say more than is held, to be written again, by generation.
         damaged: how many segments, or records at their ends, were not whole.
     """
 
     index: Index
     sequence: int = 0
     active: Segment | None = None
-    doubtful: list[StoredResponse] = field(default_factory=list)
+    doubtful: dict[bytes, StoredResponse] = field(default_factory=dict)
     damaged: int = 0
 
 
@@ -84,42 +86,48 @@ def _completed(index: Index, segments: Segments, *, clean: bool) -> Recovered:
 
 def _index_tail(recovered: Recovered, segment: Segment) -> None:
     """Index what was written to `segment` and not indexed any more; what is torn is cut off."""
-    start = segment.tail
-    found = list(_whole_records(segment, start))
-    if not found:
-        return
-    index = recovered.index
-    with index.writing() as transaction:
-        for offset, header, stored in found:
-            _apply(index, transaction, segment, offset, header, stored)
-            recovered.sequence = max(recovered.sequence, header.sequence)
-        _note_doubtful(recovered, transaction, [stored for _, _, stored in found if stored is not None])
-        segment.tail = found[-1][0] + found[-1][1].size
-        index.mark(transaction, segment.id, segment.tail, recovered.sequence)
+    scan = segment.scan()
+    # Each is read whole before any is believed: these may be the last that were written.
+    whole = list(_while_whole(scan, segment.tail, segment.size))
+    if whole:
+        with recovered.index.writing() as transaction:
+            for offset, header in whole:
+                _apply(recovered, transaction, segment, scan, offset, header)
+            segment.tail = whole[-1][0] + whole[-1][1].size
+            recovered.index.mark(transaction, segment.id, segment.tail, recovered.sequence)
 
 
-def _whole_records(segment: Segment, start: int) -> Iterator[tuple[int, Header, StoredResponse | None]]:
-    for offset, header in segment.headers(start, segment.size):
+def _while_whole(scan: Scan, start: int, end: int) -> Iterator[tuple[int, Header]]:
+    for offset, header in scan.headers(start, end):
         try:
-            body = segment.body(offset, header)
-            stored = head.decode(body) if header.kind is Kind.HEAD else None
+            scan.body(offset, header)
         except StoreDamaged:
             return
-        yield offset, header, stored
+        yield offset, header
 
 
 def _apply(
-    index: Index,
-    transaction: Transaction,
-    segment: Segment,
-    offset: int,
-    header: Header,
-    stored: StoredResponse | None,
+    recovered: Recovered, transaction: Transaction, segment: Segment, scan: Scan, offset: int, header: Header
 ) -> None:
-    variant = head.variant_of(stored) if stored is not None else b""
+    """Let the index say what the record at `offset` says, unless it is a head that is damaged."""
+    index = recovered.index
+    recovered.sequence = max(recovered.sequence, header.sequence)
+    variant = b""
+    if header.kind is Kind.HEAD:
+        try:
+            body = scan.body(offset, header)
+            variant, ranges = head.outline(body)
+            recovered.doubtful.pop(header.generation, None)
+            # The chunks of a head are written before it: one that is not there now will not come.
+            if intersection(ranges, index.held(transaction, header.generation)) != ranges:
+                recovered.doubtful[header.generation] = head.decode(body)
+        except StoreDamaged:
+            recovered.damaged += 1
+            return
     place = Place(segment.id, offset, header.size)
     for generation in apply(index, transaction, header.kind, header, variant, place):
         index.drop_chunks(transaction, generation)
+        recovered.doubtful.pop(generation, None)
 
 
 def _rebuilt(folder: Path, segments: Segments, layout: Layout) -> Recovered:
@@ -137,75 +145,44 @@ def _rebuilt(folder: Path, segments: Segments, layout: Layout) -> Recovered:
 
 
 def _rebuild(index: Index, segments: Segments) -> Recovered:
-    """Put what the segments say into the empty `index`, in the order in which it was said."""
+    """Put what the segments say into the empty `index`, in the order in which it was appended."""
     recovered = Recovered(index)
-    records: list[tuple[int, int, int, Header]] = []
     for segment in segments:
-        records += _scan(recovered, segment)
-    records.sort(key=lambda record: record[:2])
-    recovered.sequence = records[-1][0] if records else 0
-    for first in range(0, len(records), _BATCH):
-        with index.writing() as transaction:
-            for _, segment_id, offset, header in records[first : first + _BATCH]:
-                if (named := segments.get(segment_id)) is not None:
-                    _replay(recovered, transaction, named, offset, header)
-    with index.writing() as transaction:
-        for segment in segments:
-            index.mark(transaction, segment.id, segment.tail, recovered.sequence)
-    _drop_orphans(recovered, segments)
+        scan = segment.scan()
+        records = _but_a_torn_last(recovered, scan, segment.size)
+        while batch := list(islice(records, _BATCH)):
+            with index.writing() as transaction:
+                for offset, header in batch:
+                    _apply(recovered, transaction, segment, scan, offset, header)
+                segment.tail = batch[-1][0] + batch[-1][1].size
+                index.mark(transaction, segment.id, segment.tail, recovered.sequence)
+    _drop_orphans(index)
     return recovered
 
 
-def _scan(recovered: Recovered, segment: Segment) -> list[tuple[int, int, int, Header]]:
-    """Return the records of `segment` and set its tail; the last one counts only if it is whole."""
-    found = list(segment.headers(FIRST, segment.size))
-    if found:
-        try:
-            segment.body(*found[-1])
-        except StoreDamaged:
-            recovered.damaged += 1
-            found.pop()
-    segment.tail = found[-1][0] + found[-1][1].size if found else FIRST
-    return [(header.sequence, segment.id, offset, header) for offset, header in found]
+def _but_a_torn_last(recovered: Recovered, scan: Scan, end: int) -> Iterator[tuple[int, Header]]:
+    """Yield the records up to `end`; the last one only if it is whole."""
+    last = None
+    for record in scan.headers(FIRST, end):
+        if last is not None:
+            yield last
+        last = record
+    if last is None:
+        return
+    try:
+        scan.body(*last)
+    except StoreDamaged:
+        recovered.damaged += 1
+    else:
+        yield last
 
 
-def _replay(recovered: Recovered, transaction: Transaction, segment: Segment, offset: int, header: Header) -> None:
-    stored = None
-    if header.kind is Kind.HEAD:
-        try:
-            stored = head.decode(segment.body(offset, header))
-        except StoreDamaged:
-            recovered.damaged += 1
-            return
-    _apply(recovered.index, transaction, segment, offset, header, stored)
-
-
-def _drop_orphans(recovered: Recovered, segments: Segments) -> None:
-    """Forget chunks of generations without a head, and note heads that say more than is held."""
-    index = recovered.index
+def _drop_orphans(index: Index) -> None:
+    """Forget chunks of generations without a head: of fills that were cut off, and of what was evicted."""
     with index.reading() as transaction:
-        refs = [ref for _, heads in index.all_heads(transaction) for ref in heads]
-        known = {ref.generation for ref in refs}
+        known = {ref.generation for _, heads in index.all_heads(transaction) for ref in heads}
         orphans = [generation for generation in index.generations(transaction) if generation not in known]
-        _note_doubtful(recovered, transaction, (_read_head(segments, ref) for ref in refs))
     for first in range(0, len(orphans), _BATCH):
         with index.writing() as transaction:
             for generation in orphans[first : first + _BATCH]:
                 index.drop_chunks(transaction, generation)
-
-
-def _note_doubtful(recovered: Recovered, transaction: Transaction, heads: Iterable[StoredResponse | None]) -> None:
-    for stored in heads:
-        if stored is not None:
-            held = recovered.index.held(transaction, stored.generation)
-            if intersection(stored.ranges, held) != stored.ranges:
-                recovered.doubtful.append(stored)
-
-
-def _read_head(segments: Segments, ref: HeadRef) -> StoredResponse | None:
-    segment = segments.get(ref.place.segment) if ref.place is not None else None
-    if ref.place is None or segment is None:
-        return None
-    for offset, header in segment.headers(ref.place.offset, ref.place.offset + ref.place.length):
-        return head.decode(segment.body(offset, header))
-    return None

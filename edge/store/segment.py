@@ -12,7 +12,8 @@ from pathlib import Path
 from zlib import crc32
 
 from edge.errors import StoreDamaged, StoreError, StoreFull
-from edge.store.record import HEADER_SIZE, Header, check_body, decode_header
+from edge.store.record import HEADER_SIZE, Header, check_body
+from edge.store.scan import Scan
 
 #: Where the first record of a segment lies.
 FIRST = 64
@@ -90,17 +91,13 @@ class Segment:
             view, offset = view[written:], offset + written
         self.tail = offset
 
+    def scan(self) -> Scan:
+        """Return what reads records one after another."""
+        return Scan(self.read, self.size)
+
     def headers(self, start: int, end: int) -> Iterator[tuple[int, Header]]:
         """Yield the place and header of the records from `start` to `end`; the first that is damaged ends it."""
-        while start + HEADER_SIZE <= end:
-            try:
-                header = decode_header(self.read(start, HEADER_SIZE))
-            except StoreDamaged:
-                return
-            if start + header.size > end:
-                return
-            yield start, header
-            start += header.size
+        return self.scan().headers(start, end)
 
     def body(self, offset: int, header: Header) -> bytes:
         """Return the body of the record at `offset`; StoreDamaged if it fails its checksum."""

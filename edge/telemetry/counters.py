@@ -24,10 +24,10 @@ class Histogram:
         self.buckets = [0] * (len(SECONDS) + 1)
         self.sum = 0.0
 
-    def observe(self, seconds: float) -> None:
-        """Count one value."""
-        self.buckets[bisect_left(SECONDS, seconds)] += 1
-        self.sum += seconds
+    def observe(self, seconds: float, times: int = 1) -> None:
+        """Count one value, or the same one several times."""
+        self.buckets[bisect_left(SECONDS, seconds)] += times
+        self.sum += seconds * times
 
     def cumulative(self) -> list[int]:
         """Return for each upper bound, infinity last, how many values are at or below it."""
@@ -67,25 +67,25 @@ class Counters:
         self._sites = frozenset(sites) | {""}
         self._known: dict[tuple[str, bytes, int, str], Series] = {}
 
-    def add(self, record: Record) -> None:
-        """Count one exchange."""
+    def add(self, record: Record, times: int = 1) -> None:
+        """Count one exchange, or several that were alike."""
         method = record.request.method if record.request is not None else b""
         # The dictionary must not grow with what a client invents: an unknown method is folded before it is a key.
         key = (record.site, method if method in METHODS else b"", record.status, record.outcome)
         series = self._known.get(key) or self._new_series(key)
-        series.requests += 1
-        series.bytes += record.bytes_out
-        series.duration.observe(record.seconds)
-        self.first_byte.observe(record.first_byte_seconds)
+        series.requests += times
+        series.bytes += record.bytes_out * times
+        series.duration.observe(record.seconds, times)
+        self.first_byte.observe(record.first_byte_seconds, times)
         if record.detail:
-            self._add_named(self.reasons, record.detail, 1)
+            self._add_named(self.reasons, record.detail, times)
         if record.origin_status is not None:
             code = _code(record.origin_status)
-            self.origin_codes[code] = self.origin_codes.get(code, 0) + 1
+            self.origin_codes[code] = self.origin_codes.get(code, 0) + times
         if record.origin_seconds is not None:
-            self.origin_duration.observe(record.origin_seconds)
+            self.origin_duration.observe(record.origin_seconds, times)
         if not record.complete:
-            self.incomplete += 1
+            self.incomplete += times
 
     def add_event(self, name: str, amount: int) -> None:
         """Count a named event."""

@@ -40,6 +40,16 @@ class Recorder:
         if self.access_log is not None:
             self.access_log.write(record)
 
+    @property
+    def wants_each(self) -> bool:
+        """Whether every exchange must be told one by one, because each has a line in the access log."""
+        return self.access_log is not None
+
+    def exchanges_repeated(self, record: Record, times: int) -> None:
+        """Count exchanges like `record`, which was told before, without a log line for each."""
+        self.counters.add(record, times)
+        self.windows.add(record, times)
+
     def count(self, counter: str, amount: int = 1) -> None:
         """Add to a named counter."""
         self.counters.add_event(counter, amount)

@@ -43,19 +43,20 @@ class Sums:
                 setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
         self.statuses = [mine + theirs for mine, theirs in zip(self.statuses, other.statuses, strict=True)]
 
-    def add_record(self, record: Record) -> None:
-        """Add one exchange."""
-        self.requests += 1
-        self.bytes += record.bytes_out
-        self.statuses[record.status // 100 if 100 <= record.status <= 599 else 0] += 1
+    def add_record(self, record: Record, times: int) -> None:
+        """Add one exchange, or several that were alike."""
+        octets = record.bytes_out * times
+        self.requests += times
+        self.bytes += octets
+        self.statuses[record.status // 100 if 100 <= record.status <= 599 else 0] += times
         if record.origin_status is not None:
-            self.forwards += 1
+            self.forwards += times
         if record.outcome != "-":
-            self.lookups += 1
-            self.lookup_bytes += record.bytes_out
+            self.lookups += times
+            self.lookup_bytes += octets
             if record.outcome in HITS:
-                self.hits += 1
-                self.hit_bytes += record.bytes_out
+                self.hits += times
+                self.hit_bytes += octets
 
 
 @final
@@ -67,13 +68,13 @@ class Windows:
         self._seconds: list[tuple[int, Sums]] = [(-SPAN, Sums())] * SPAN
         self._began = clock.monotonic()
 
-    def add(self, record: Record) -> None:
-        """Count one exchange that ended now."""
+    def add(self, record: Record, times: int = 1) -> None:
+        """Count one exchange that ended now, or several that were alike."""
         second = int(self._clock.monotonic())
         at = second % SPAN
         if self._seconds[at][0] != second:
             self._seconds[at] = (second, Sums())
-        self._seconds[at][1].add_record(record)
+        self._seconds[at][1].add_record(record, times)
 
     def uptime(self) -> float:
         """Return the seconds since the start."""

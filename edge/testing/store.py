@@ -5,25 +5,39 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edge.caching.stored import StoredResponse
-from edge.errors import StoreDamaged, StoreFull
+from edge.errors import StoreDamaged, StoreError, StoreFull
 from edge.semantics.fields import FieldSection
+from edge.testing.pauses import Pauses
 
 _PIECE = 64 << 10
 _NO_FIELDS = FieldSection()
 
 
 class MemoryStore:
-    """The exchange's `Store`; `is_full` refuses writes, `damaged` generations fail to read."""
+    """The exchange's `Store`.
 
-    def __init__(self) -> None:
+    Attributes:
+        heads: the stored responses by key, newest first.
+        contents: the octets by generation.
+        damaged: generations that fail to read.
+        is_full: whether writes are refused.
+        writers: how many are neither committed nor aborted.
+        sources: how many are not closed.
+    """
+
+    def __init__(self, pauses: Pauses | None = None) -> None:
         self.heads: dict[bytes, list[StoredResponse]] = {}
         self.contents: dict[bytes, bytearray] = {}
         self.damaged: set[bytes] = set()
         self.is_full = False
+        self.writers = 0
+        self.sources = 0
+        self.pauses = pauses or Pauses()
         self._numbers = itertools.count(1)
 
     async def lookup(self, key: bytes) -> Sequence[StoredResponse]:
         """Return the stored responses of `key`, newest first."""
+        await self.pauses()
         return list(self.heads.get(key, ()))
 
     def open(self, stored: StoredResponse, start: int, end: int) -> "MemorySource":
@@ -34,20 +48,32 @@ class MemoryStore:
         self, key: bytes, *, length: int | None, extends: StoredResponse | None = None, start: int = 0
     ) -> "MemoryWriter":
         """Begin to store."""
+        await self.pauses()
         if self.is_full:
             raise StoreFull
         generation = extends.generation if extends else next(self._numbers).to_bytes(8, "big")
-        return MemoryWriter(self, key, generation, start)
+        return MemoryWriter(self, key, generation, start, is_extension=extends is not None)
 
     async def put(self, stored: StoredResponse) -> None:
         """Replace a head."""
+        await self.pauses()
+        if not self._has(stored.key, stored.generation):
+            raise StoreError("the stored response is gone")
         self._replace(stored)
 
     async def remove(self, key: bytes, generation: bytes | None = None) -> int:
         """Forget heads."""
-        heads = self.heads.get(key, [])
+        await self.pauses()
+        return self._drop(key, generation)
+
+    def _has(self, key: bytes, generation: bytes) -> bool:
+        return any(head.generation == generation for head in self.heads.get(key, ()))
+
+    def _drop(self, key: bytes, generation: bytes | None) -> int:
+        heads = self.heads.pop(key, [])
         kept = [head for head in heads if generation is not None and head.generation != generation]
-        self.heads[key] = kept
+        if kept:
+            self.heads[key] = kept
         return len(heads) - len(kept)
 
     def _replace(self, stored: StoredResponse) -> None:
@@ -64,31 +90,40 @@ class MemorySource:
 
     def __init__(self, store: MemoryStore, stored: StoredResponse, start: int, end: int) -> None:
         self._store, self._stored, self._position, self._end = store, stored, start, end
+        self._is_open = True
+        store.sources += 1
 
     async def read(self) -> bytes:
         """Return the next piece."""
+        await self._store.pauses()
         generation = self._stored.generation
         if generation in self._store.damaged:
-            await self._store.remove(self._stored.key, generation)
+            self._store._drop(self._stored.key, generation)
             raise StoreDamaged
         piece = bytes(self._store.contents[generation][self._position : min(self._end, self._position + _PIECE)])
         self._position += len(piece)
         return piece
 
     def close(self) -> None:
-        """Do nothing: memory is not held open."""
+        """Let go."""
+        if self._is_open:
+            self._is_open = False
+            self._store.sources -= 1
 
 
 class MemoryWriter:
     """Content being stored."""
 
-    def __init__(self, store: MemoryStore, key: bytes, generation: bytes, start: int) -> None:
-        self._store, self._key, self._position = store, key, start
+    def __init__(self, store: MemoryStore, key: bytes, generation: bytes, start: int, *, is_extension: bool) -> None:
+        self._store, self._key, self._position, self._is_extension = store, key, start, is_extension
         self.generation = generation
         self._content = store.contents.setdefault(generation, bytearray())
+        self._is_over = False
+        store.writers += 1
 
     async def write(self, data: bytes) -> None:
         """Append."""
+        await self._store.pauses()
         if self._store.is_full:
             raise StoreFull
         end = self._position + len(data)
@@ -104,9 +139,19 @@ class MemoryWriter:
 
     async def commit(self, stored: StoredResponse) -> None:
         """Make the content findable."""
+        await self._store.pauses()
         if self._store.is_full:
             raise StoreFull
+        if self._is_extension and not self._store._has(self._key, self.generation):
+            raise StoreError("the extended response is gone")
+        self._end()
         self._store._replace(replace(stored, generation=self.generation))
 
     def abort(self) -> None:
-        """Do nothing: nothing finds the content."""
+        """Let go: nothing finds the content."""
+        self._end()
+
+    def _end(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._store.writers -= 1

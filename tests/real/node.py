@@ -88,6 +88,11 @@ async def demo_origin(*options: str) -> AsyncIterator[Running]:
         yield process
 
 
+def client() -> aiohttp.ClientSession:
+    """Return a client that asks every node for the same host, whatever its port: what a node keeps is of a host."""
+    return aiohttp.ClientSession(headers={"Host": "site.test"}, auto_decompress=False)
+
+
 async def get(session: aiohttp.ClientSession, url: str, **fields: str) -> tuple[bytes, str]:
     """Return the content of a response and its Cache-Status."""
     async with session.get(url, headers=fields) as response:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.real.node import MIB, STUCK, demo_origin, edge, generated, get, is_hit
+from tests.real.node import MIB, STUCK, client, demo_origin, edge, generated, get, is_hit
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -69,7 +70,7 @@ def edge_command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 async def test_it_says_where_it_is_ready_and_leaves_nothing_when_told_to_stop(tmp_path: Path) -> None:
-    async with demo_origin() as origin, edge(origin.url, tmp_path) as node, aiohttp.ClientSession() as session:
+    async with demo_origin() as origin, edge(origin.url, tmp_path) as node, client() as session:
         assert node.port != 0
         content, _ = await get(session, f"{node.url}/bytes/x?_size=10KiB")
         assert content == generated("/bytes/x", 0, 10240)
@@ -79,7 +80,7 @@ async def test_it_says_where_it_is_ready_and_leaves_nothing_when_told_to_stop(tm
 
 
 async def test_a_response_in_progress_is_finished_before_it_stops(tmp_path: Path) -> None:
-    async with half_origin() as origin, edge(origin.url, tmp_path) as node, aiohttp.ClientSession() as session:
+    async with half_origin() as origin, edge(origin.url, tmp_path) as node, client() as session:
         async with session.get(f"{node.url}/x") as response:
             assert await response.content.readexactly(100_000) == b"a" * 100_000
             node.process.terminate()
@@ -90,7 +91,7 @@ async def test_a_response_in_progress_is_finished_before_it_stops(tmp_path: Path
 
 
 async def test_a_second_signal_stops_it_at_once(tmp_path: Path) -> None:
-    async with half_origin() as origin, edge(origin.url, tmp_path) as node, aiohttp.ClientSession() as session:
+    async with half_origin() as origin, edge(origin.url, tmp_path) as node, client() as session:
         async with session.get(f"{node.url}/x") as response:
             await response.content.readexactly(100_000)
             node.process.terminate()
@@ -132,18 +133,18 @@ def test_an_option_that_it_does_not_know_is_exit_code_2() -> None:
 
 async def test_killed_and_started_again_it_still_has_what_was_written(tmp_path: Path) -> None:
     paths = [f"/bytes/{number}" for number in range(50)]
-    async with demo_origin() as origin, aiohttp.ClientSession() as session:
+    async with demo_origin() as origin, client() as session:
         async with edge(origin.url, tmp_path, "--admin", "127.0.0.1:0") as node:
             for path in paths:
-                await get(session, f"{node.url}{path}?_size=300KiB&_cache_control=max-age%3D600")
+                await get(session, f"{node.url}{path}?_size=300KiB")
             async with session.get(f"{node.url}/bytes/large?_size=40MiB") as response:
                 await response.content.readexactly(20 * MIB)
-                await node.stop(number=9)
+                await node.stop(signal.SIGKILL)
             assert not node.is_anything_left()
         hits = []
         async with edge(origin.url, tmp_path) as node:
             for path in paths:
-                content, status = await get(session, f"{node.url}{path}?_size=300KiB&_cache_control=max-age%3D600")
+                content, status = await get(session, f"{node.url}{path}?_size=300KiB")
                 assert content == generated(path, 0, 300 << 10), path
                 hits.append(is_hit(status))
             content, status = await get(session, f"{node.url}/bytes/large?_size=40MiB")
@@ -155,11 +156,11 @@ async def test_killed_and_started_again_it_still_has_what_was_written(tmp_path: 
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """Yield a directory on a file system of 24 MiB where that can be mounted, else an ordinary one."""
+    """Yield a directory on a file system of 64 MiB where that can be mounted, else an ordinary one."""
     if os.geteuid() != 0:
         yield folder
         return
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=True)
     try:
         yield folder
     finally:
@@ -172,9 +173,12 @@ async def test_a_full_disk_does_not_keep_it_from_answering(tmp_path: Path) -> No
     with small_disk(folder) as disk:
         # Without a disk that is really full, a quota of the same size lets the same content not fit.
         quota = "256MiB" if disk.is_mount() else "24MiB"
-        async with demo_origin() as origin, aiohttp.ClientSession() as session:
-            async with edge(origin.url, disk / "cache", "--cache-size", quota) as node:
-                for number in range(60):
-                    content, _ = await get(session, f"{node.url}/bytes/{number}?_size=1MiB")
-                    assert content == generated(f"/bytes/{number}", 0, MIB), number
-                assert await node.stop() == (0, "")
+        async with (
+            demo_origin() as origin,
+            client() as session,
+            edge(origin.url, disk / "cache", "--cache-size", quota) as node,
+        ):
+            for number in range(60):
+                content, _ = await get(session, f"{node.url}/bytes/{number}?_size=1MiB")
+                assert content == generated(f"/bytes/{number}", 0, MIB), number
+            assert await node.stop() == (0, "")

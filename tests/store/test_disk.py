@@ -12,6 +12,7 @@ from edge.exchange.ports import Store, Writer
 from edge.semantics.fields import FieldSection
 from edge.store.disk import Disk
 from edge.store.memory import SMALL
+from edge.tasks import spawn
 from edge.testing.clock import ManualClock
 from tests.store.keeping import MIB, a_disk, a_stored, content_of, content_or_none, directory_size, keep, read_all
 
@@ -74,6 +75,18 @@ async def test_variants_of_a_key_coexist_the_most_recent_first(tmp_path):
         assert await disk.lookup(b"key") == (english, german)
         await disk.flush()
         assert await disk.lookup(b"key") == (english, german)
+
+
+async def test_a_variant_that_is_written_is_found_while_another_waits(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        first = await keep(disk, b"key", 10, nominated=((b"accept-language", b"en"),))
+        writing = spawn(disk.flush(), name="flush")
+        await asyncio.sleep(0)
+        second = await keep(disk, b"key", 10, nominated=((b"accept-language", b"de"),), response_time=2000.0)
+        await writing
+        assert await disk.lookup(b"key") == (second, first)
+        await disk.flush()
+        assert await disk.lookup(b"key") == (second, first)
 
 
 async def test_a_new_response_replaces_its_variant_and_its_content_goes(tmp_path):

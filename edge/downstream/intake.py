@@ -1,0 +1,125 @@
+"""What arrives on an HTTP/1.1 connection, taken apart into requests (RFC 9112 §2.2)."""
+
+from collections import deque
+
+from edge.downstream.content import Connection, Content
+from edge.downstream.head import Head, head_length, parse_head
+from edge.errors import DownstreamError
+from edge.policy.limits import Limits
+
+Item = tuple[Head, Content] | DownstreamError
+_LINE_BREAK = b"\r\n"
+
+
+class Intake:
+    """The requests of one connection, and at its end perhaps the error that keeps it from having more.
+
+    Attributes:
+        queue: what is to be answered, in order; whoever answers takes it from the left, once that is done.
+        content: what still arrives of the last of them, None when it is complete.
+        is_deaf: whether nothing more is taken: a request was the last, or it was none.
+        ignored: octets that came although nothing was taken any more.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_input",
+        "_limits",
+        "_may_skip_line",
+        "_scheme",
+        "content",
+        "ignored",
+        "is_deaf",
+        "queue",
+    )
+
+    def __init__(self, scheme: bytes, limits: Limits, connection: Connection) -> None:
+        self._scheme = scheme
+        self._limits = limits
+        self._connection = connection
+        self._input = b""
+        self._may_skip_line = True
+        self.queue: deque[Item] = deque()
+        self.content: Content | None = None
+        self.is_deaf = False
+        self.ignored = 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a head has begun to arrive, or waits for room."""
+        return bool(self._input)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more should be read from the client."""
+        if self.is_deaf:
+            return self.ignored <= self._limits.drain_octets
+        if self.content is not None:
+            return not self.content.is_full
+        return len(self.queue) < self._limits.pipelined
+
+    def feed(self, data: bytes) -> None:
+        """Take `data` off the wire."""
+        if self.is_deaf:
+            self.ignored += len(data)
+        else:
+            self._input = self._input + data if self._input else data
+            self.advance()
+
+    def advance(self) -> None:
+        """Take requests and content off the input, as many as there is room for."""
+        try:
+            while self._input and not self.is_deaf:
+                if self.content is not None:
+                    self._input = self.content.feed(self._input)
+                    if self.content.is_complete:
+                        self._end_content()
+                elif len(self.queue) >= self._limits.pipelined or not self._take_head():
+                    break
+        except DownstreamError as error:
+            self.fail(error)
+            self.refuse(error)
+
+    def fail(self, error: DownstreamError) -> None:
+        """Let whoever reads the content that still arrives have `error`."""
+        if self.content is not None:
+            self.content.fail(error)
+
+    def refuse(self, error: DownstreamError) -> None:
+        """Have `error` answered after what was asked before it, and take nothing more."""
+        self.go_deaf()
+        self.queue.append(error)
+
+    def go_deaf(self) -> None:
+        """Take nothing more."""
+        self.is_deaf = True
+        self.ignored += len(self._input)
+        self._input = b""
+
+    def _take_head(self) -> bool:
+        """Take an empty line or a request head off the input; return whether there was a whole one."""
+        if self._may_skip_line and _LINE_BREAK.startswith(self._input[:2]):
+            # RFC 9112 §2.2: one empty line before a request line is ignored.
+            if len(self._input) == 1:
+                return False
+            self._may_skip_line = False
+            self._input = self._input[2:]
+            return True
+        length = head_length(self._input, self._limits)
+        if not length:
+            return False
+        raw, self._input = self._input[:length], self._input[length:]
+        head = parse_head(raw, self._scheme, self._limits)
+        self.content = Content(head, self._limits, self._connection)
+        self.queue.append((head, self.content))
+        if self.content.is_complete:
+            self._end_content()
+        return True
+
+    def _end_content(self) -> None:
+        """Wait for the next request, unless this was the last."""
+        self.content = None
+        self._may_skip_line = True
+        last = self.queue[-1]
+        if isinstance(last, tuple) and last[0].wants_close:
+            self.go_deaf()

@@ -1,0 +1,31 @@
+"""Invalidations, so that what was asked of the origin before one is not stored after it (RFC 9111 §4.4)."""
+
+
+class Fence:
+    """When keys were invalidated, counted in invalidations; of keys long ago only the latest count is remembered."""
+
+    __slots__ = ("_count", "_forgotten", "_last", "_limit")
+
+    def __init__(self, *, limit: int = 10_000) -> None:
+        """Remember `limit` keys; what was asked before an invalidation that was forgotten counts as behind it."""
+        self._limit = limit
+        self._count = 0
+        self._forgotten = 0
+        self._last: dict[bytes, int] = {}
+
+    @property
+    def mark(self) -> int:
+        """The present moment, to be noted when the origin is asked."""
+        return self._count
+
+    def invalidate(self, key: bytes) -> None:
+        """Shut out every response for `key` that has been asked for so far."""
+        self._count += 1
+        self._last.pop(key, None)
+        self._last[key] = self._count
+        if len(self._last) > self._limit:
+            self._forgotten = self._last.pop(next(iter(self._last)))
+
+    def lets_through(self, key: bytes, mark: int) -> bool:
+        """Return whether a response for `key` that was asked for at `mark` may be stored now."""
+        return mark >= max(self._forgotten, self._last.get(key, 0))

@@ -1,0 +1,178 @@
+"""Beginning fills: what is kept of an origin's answer, and where its content goes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from edge.caching import partial, validation, vary
+from edge.caching.freshness import current_age, freshness
+from edge.caching.partial import Part
+from edge.caching.stored import StoredResponse
+from edge.caching.storing import NotStored, Store
+from edge.errors import StoreError
+from edge.exchange.context import Context
+from edge.exchange.deliver import Body, deliver
+from edge.exchange.exchange import Exchange
+from edge.exchange.fence import Fence
+from edge.exchange.fill import Fill
+from edge.exchange.forward import Forwarded
+from edge.exchange.plan import Whole, plan
+from edge.policy.learned import Learned
+from edge.ports import Writer
+from edge.semantics.messages import Response
+
+
+class Filling:
+    """The way of the origin's content into the store, and to those who asked for it."""
+
+    def __init__(self, context: Context, learned: Learned, fence: Fence) -> None:
+        self._context = context
+        self._learned = learned
+        self._fence = fence
+
+    async def begin(self, ex: Exchange, forwarded: Forwarded, decision: Store) -> Fill | NotStored:
+        """Begin to store a response, as decided; return why not when that cannot be."""
+        upstream, head = forwarded.upstream, forwarded.head
+        part: Part | None = None
+        base: StoredResponse | None = None
+        if head.status == 206:
+            part = partial.described(head, upstream.content_length, trust_framing=ex.site.profile.trust_partial_framing)
+            if part is None:
+                return NotStored.PARTIAL_UNCLEAR
+            base = await self._extended(ex, head)
+        names = vary.nominated_names(head.fields) or ()
+        self._learned.varies(ex.key, names)
+        writer = await self._writer(ex, forwarded, base, 0 if part is None else part.start)
+        if writer is None:
+            return NotStored.STORE_UNAVAILABLE
+        stored = StoredResponse(
+            key=ex.key,
+            generation=writer.generation,
+            method=ex.request.method,
+            nominated=vary.nominate(names, ex.request.fields),
+            status=head.status if part is None else 200,
+            reason=head.reason if part is None else b"",
+            # RFC 9111 §3.4: a part may leave out what came with the one before.
+            fields=decision.fields if base is None else self.freshened(ex, base, forwarded).fields,
+            request_time=upstream.request_time,
+            response_time=upstream.response_time,
+            complete_length=upstream.content_length if part is None else part.complete,
+            ranges=() if base is None else base.ranges,
+        )
+        ex.did("store")
+        return self._begun(ex, forwarded, writer, stored, part, is_new_part=part is not None and base is None)
+
+    async def extend(self, ex: Exchange, forwarded: Forwarded, stored: StoredResponse, part: Part) -> Fill | None:
+        """Begin to add `part` to `stored`; return None when that cannot be."""
+        writer = await self._writer(ex, forwarded, stored, part.start)
+        if writer is None:
+            return None
+        ex.did("combine")
+        draft = replace(self.freshened(ex, stored, forwarded), complete_length=part.complete)
+        return self._begun(ex, forwarded, writer, draft, part, is_new_part=False)
+
+    def freshened(self, ex: Exchange, stored: StoredResponse, forwarded: Forwarded) -> StoredResponse:
+        """Return `stored` updated by the origin's answer (RFC 9111 §3.2)."""
+        upstream = forwarded.upstream
+        return validation.freshen(
+            stored,
+            forwarded.head,
+            upstream.request_time,
+            upstream.response_time,
+            ex.site.freshness,
+            request=ex.request.fields,
+            store_set_cookie=ex.site.profile.store_set_cookie,
+        )
+
+    def ttl(self, ex: Exchange, stored: StoredResponse) -> int:
+        """Return the freshness that `stored` has left, in seconds."""
+        facts = freshness(stored.status, stored.fields, stored.response_time, ex.site.freshness)
+        return int(facts.lifetime - current_age(stored, self._context.clock.now()))
+
+    async def answer(self, ex: Exchange, fill: Fill, head: Response) -> None:
+        """Answer, first-hand, with the content that a fill brings in; `head` has the fields that are not stored too."""
+        if head.status == 206:
+            await self._answer_with_part(ex, fill, head)
+        else:
+            await self._answer(ex, fill, fill.stored.with_fields(head.fields), None)
+
+    async def follow(self, ex: Exchange, fill: Fill) -> None:
+        """Answer with the content that a fill brings in because another request asked for it.
+
+        Raises:
+            StoreError: the store failed before anything was sent.
+        """
+        ex.ttl = self.ttl(ex, fill.stored)
+        await self._answer(ex, fill, fill.stored, current_age(fill.stored, self._context.clock.now()))
+
+    async def _extended(self, ex: Exchange, head: Response) -> StoredResponse | None:
+        """Return the stored part that a 206 may be combined with."""
+        stored = vary.select(ex.request, await self._context.store.lookup(ex.key))
+        if stored is not None and not stored.is_complete and partial.may_combine(stored, head):
+            return stored
+        return None
+
+    async def _writer(
+        self, ex: Exchange, forwarded: Forwarded, extends: StoredResponse | None, start: int
+    ) -> Writer | None:
+        length = forwarded.upstream.content_length
+        try:
+            return await self._context.store.writer(ex.key, length=length, extends=extends, start=start)
+        except StoreError as error:
+            self._context.telemetry.count(error.detail)
+            return None
+
+    def _begun(
+        self,
+        ex: Exchange,
+        forwarded: Forwarded,
+        writer: Writer,
+        stored: StoredResponse,
+        part: Part | None,
+        *,
+        is_new_part: bool,
+    ) -> Fill:
+        start, end = (0, forwarded.upstream.content_length) if part is None else (part.start, part.end)
+        fill = Fill(forwarded.upstream, writer, stored, start=start, end=end, is_kept=not ex.wants_answer)
+
+        async def commit(end: int) -> bool:
+            if not self._fence.lets_through(stored.key, forwarded.mark):
+                return False
+            if is_new_part and _has_whole(ex, stored, await self._context.store.lookup(stored.key)):
+                return False
+            ranges = partial.merged(stored.ranges, (start, end))
+            complete = end if part is None else stored.complete_length
+            await writer.commit(replace(stored, ranges=ranges, complete_length=complete))
+            if not self._fence.lets_through(stored.key, forwarded.mark):
+                await self._context.store.remove(stored.key, stored.generation)
+            return True
+
+        def count_error() -> None:
+            if fill.store_error is not None:
+                self._context.telemetry.count(fill.store_error.detail)
+
+        ex.is_stored = True
+        ex.ttl = self.ttl(ex, stored)
+        fill.begin(commit)
+        fill.call_when_over(count_error)
+        return fill
+
+    async def _answer(self, ex: Exchange, fill: Fill, shown: StoredResponse, age: float | None) -> None:
+        now = self._context.clock.now()
+        # What the store adds in front may turn out to be damaged: it is looked at before the head is sent.
+        body = Body(fill.open, fill.end, is_at_hand=fill.start > 0)
+        # To a POST the origin applied the preconditions before it did what was asked.
+        what = plan(ex.request, shown, fill.end, now) if ex.request.method == b"GET" else Whole()
+        await deliver(ex, shown, what, body, age=age, now=now)
+
+    async def _answer_with_part(self, ex: Exchange, fill: Fill, head: Response) -> None:
+        """Answer with a 206 as the origin made it."""
+        length = None if fill.end is None else fill.end - fill.start
+        body = Body(lambda _start, _end: fill.open(fill.start, None), length, is_at_hand=False)
+        shown = replace(fill.stored, status=206, reason=head.reason, fields=head.fields)
+        await deliver(ex, shown, Whole(), body, age=None, now=self._context.clock.now())
+
+
+def _has_whole(ex: Exchange, part: StoredResponse, candidates: Sequence[StoredResponse]) -> bool:
+    """Return whether a whole response came in since the part was asked for, which the part must not replace."""
+    current = vary.select(ex.request, candidates)
+    return current is not None and current.is_complete and current.response_time >= part.request_time

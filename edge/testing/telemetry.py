@@ -1,0 +1,21 @@
+"""A telemetry that remembers."""
+
+from collections import Counter
+
+from edge.ports import Record
+
+
+class RecordingTelemetry:
+    """The exchange's `Telemetry`: `records` in order, `counters` by name."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.counters: Counter[str] = Counter()
+
+    def exchange_ended(self, record: Record) -> None:
+        """Keep the record."""
+        self.records.append(record)
+
+    def count(self, counter: str, amount: int = 1) -> None:
+        """Add to a counter."""
+        self.counters[counter] += amount

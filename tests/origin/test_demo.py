@@ -1,0 +1,70 @@
+"""The demonstration: two programs that start together and end together."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+@asynccontextmanager
+async def demo() -> AsyncIterator[tuple[Process, str]]:
+    """Run the demonstration until it has said what to try."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "origin", "demo", stdout=PIPE, stderr=PIPE)
+    assert process.stdout is not None
+    try:
+        yield process, (await process.stdout.readuntil(b"Ctrl-C stops both programs.\n")).decode()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.communicate()
+
+
+def children(process: Process) -> list[int]:
+    with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
+        return [int(pid) for pid in file.read().split()]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_shows_a_site_behind_an_edge_and_leaves_nothing_running(number: signal.Signals) -> None:
+    async with demo() as (process, welcome):
+        both = children(process)
+        assert len(both) == 2
+        edge, dashboard = re.findall(r"(http://\S+)/ is the sample site, (\S+) is the dashboard", welcome)[0]
+        async with aiohttp.ClientSession() as session:
+            for sign in ("fwd=uri-miss", "hit"):
+                async with session.get(f"{edge}/images/dawn.png") as response:
+                    assert sign in response.headers["Cache-Status"]
+                    assert (response.status, len(await response.read())) == (200, response.content_length)
+            async with session.get(dashboard) as response:
+                assert response.status == 200
+        process.send_signal(number)
+        _, complaints = await process.communicate()
+        assert (process.returncode, b"Traceback" in complaints) == (0, False)
+        assert [pid for pid in both if is_alive(pid)] == []
+
+
+async def test_when_one_program_ends_by_itself_so_does_the_other() -> None:
+    async with demo() as (process, _):
+        both = children(process)
+        os.kill(both[0], signal.SIGKILL)
+        _, complaints = await process.communicate()
+    assert process.returncode == 1
+    assert b"Error: the origin has ended by itself\n" in complaints
+    assert [pid for pid in both if is_alive(pid)] == []

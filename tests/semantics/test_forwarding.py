@@ -1,0 +1,90 @@
+"""What goes on to the next hop."""
+
+import pytest
+
+from edge.errors import ParseError
+from edge.semantics.fields import FieldSection
+from edge.semantics.forwarding import (
+    HOP_BY_HOP,
+    NEVER_CONNECTION_OPTIONS,
+    UNTRUSTED,
+    check_connection_options,
+    connection_options,
+    end_to_end,
+    loop_count,
+    with_hop,
+    without_untrusted,
+)
+
+
+def connection(*values):
+    return [(b"connection", value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        pytest.param([], set(), id="none"),
+        pytest.param([b"Close, X-A", b",te"], {b"close", b"x-a", b"te"}, id="of all lines, in lower case"),
+    ],
+)
+def test_connection_options(values, expected):
+    assert connection_options(FieldSection(connection(*values))) == expected
+
+
+@pytest.mark.parametrize("option", sorted(NEVER_CONNECTION_OPTIONS))
+def test_a_connection_option_that_would_hide_too_much(option):
+    with pytest.raises(ParseError):
+        check_connection_options(FieldSection(connection(b"close, " + option.title())))
+
+
+@pytest.mark.parametrize("option", [b"close", b"keep-alive", b"upgrade", b"te", b"x-a"])
+def test_a_connection_option_that_hides_nothing_of_weight(option):
+    check_connection_options(FieldSection(connection(option)))
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept"),
+    [
+        pytest.param([(b"accept", b"x"), (b"cookie", b"x")], [b"accept", b"cookie"], id="end-to-end fields"),
+        pytest.param([(name, b"x") for name in sorted(HOP_BY_HOP)], [], id="hop-by-hop fields"),
+        pytest.param([*connection(b"X-A"), (b"x-a", b"1"), (b"x-b", b"2")], [b"x-b"], id="what Connection names"),
+    ],
+)
+def test_end_to_end(lines, kept):
+    assert [name for name, _ in end_to_end(FieldSection(lines))] == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        *(pytest.param(name, False, id=f"{name.decode()} is not a client's to say") for name in sorted(UNTRUSTED)),
+        pytest.param(b"x_real-ip", False, id="an underscore reaches some origins as a hyphen"),
+        pytest.param(b"x-requested-with", True, id="any other field goes on"),
+        pytest.param(b"early-data", True, id="early data must be told (RFC 8470)"),
+    ],
+)
+def test_without_untrusted(name, kept):
+    assert (name in without_untrusted(FieldSection([(name, b"x")]))) is kept
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        pytest.param([], 0, id="never"),
+        pytest.param([(b"cdn-loop", b"n")], 1, id="once by CDN-Loop"),
+        pytest.param([(b"cdn-loop", b'other, n; x="a, n", N'), (b"cdn-loop", b"n")], 2, id="twice, parameters apart"),
+        pytest.param([(b"via", b"1.1 n")], 1, id="once by Via"),
+        pytest.param([(b"via", b"1.1 n (comment), HTTP/2 n"), (b"via", b"1.0 other")], 2, id="twice by Via"),
+        pytest.param([(b"via", b"1.1 n, 1.1 n"), (b"cdn-loop", b"n")], 2, id="whichever says more"),
+        pytest.param([(b"via", b"n"), (b"cdn-loop", b"nn")], 0, id="what only looks like it"),
+    ],
+)
+def test_loop_count(lines, expected):
+    assert loop_count(FieldSection(lines), b"n") == expected
+
+
+def test_a_hop_is_added_behind_the_others():
+    fields = FieldSection([(b"via", b"1.1 a"), (b"x", b"1"), (b"via", b"2 b")])
+    assert list(with_hop(fields, b"n", (1, 0))) == [(b"x", b"1"), (b"via", b"1.1 a, 2 b, 1.0 n")]
+    assert list(with_hop(FieldSection(), b"n", (1, 1))) == [(b"via", b"1.1 n")]
