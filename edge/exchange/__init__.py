@@ -1,8 +1,9 @@
 """The story of one request, told through ports.
 
 Start with `driver` (the story); `edge.ports` says what the world must offer.  `plan` decides what of a response a
-request gets, `deliver` sends it.  `asking` speaks to the origin and stores what it may, `collapsing` lets like
-requests share one answer (`flight`), `fill` is content on its way into the store and to every client that waits.
-`exchange` is the state of one exchange, `site` the operator's choices.  Nothing here opens a socket or a file, or
-reads a clock of its own.
+request gets, `deliver` sends it, `reusing` finds it in the store.  `asking` speaks to the origin, `filling` begins to
+store what it may, `fence` keeps out what an invalidation came before.  `collapsing` lets like requests share one answer
+(`flight`); `fill` is content on its way into the store and to every client that waits, `window` what it keeps when the
+store is full.  `exchange` is the state of one exchange, `site` the operator's choices.  Nothing here opens a socket or
+a file, or reads a clock of its own.
 """

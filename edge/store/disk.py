@@ -24,7 +24,7 @@ from edge.store.memory import SMALL, Known, Memory
 from edge.store.node import Node
 from edge.store.reader import DiskSource, MemorySource, Reader
 from edge.store.record import key_hash
-from edge.store.segment import Segments
+from edge.store.segment import Segments, allow_open_files
 
 log = logging.getLogger("edge.store")
 
@@ -39,6 +39,7 @@ class Stats:
     Attributes:
         objects: keys with at least one stored response on disk.
         disk_bytes: what segments and index take of the quota.
+        index_bytes: what of the index is in use.
         quota: what the whole directory may take, bytes.
         segments: how many there are.
         memory_bytes: what the memory tier holds.
@@ -51,6 +52,7 @@ class Stats:
 
     objects: int
     disk_bytes: int
+    index_bytes: int
     quota: int
     segments: int
     memory_bytes: int
@@ -201,6 +203,7 @@ class Disk:
         return Stats(
             objects=self._index.keys,
             disk_bytes=self._segments.size + self._layout.index,
+            index_bytes=self._index.size,
             quota=self._layout.quota,
             segments=len(self._segments),
             memory_bytes=self._memory.used,
@@ -225,12 +228,21 @@ class Disk:
         try:
             body = await self._reader.head(name, ref.generation, ref.place)
             if body is None:
+                # Its segment was freed between the two looks: it was moved, or is gone.
+                body = await self._moved_head(name, ref.generation)
+            if body is None:
                 return None
             stored = head.decode(body)
         except StoreDamaged:
             self._ledger.quarantine(name, ref.generation)
             return None
         return stored if stored.generation == ref.generation else None
+
+    async def _moved_head(self, name: bytes, generation: bytes) -> bytes | None:
+        for ref in self._ledger.heads(name):
+            if ref.generation == generation and ref.place is not None:
+                return await self._reader.head(name, generation, ref.place)
+        return None
 
     def _shut(self, *, is_written: bool) -> None:
         self._thread.shutdown()
@@ -253,6 +265,7 @@ def _open(path: Path, layout: Layout) -> _Opened:
     with ExitStack() as undo:
         node = Node(path)
         undo.callback(node.close)
+        allow_open_files(layout.segments // layout.segment_size)
         segments = Segments(path / "segments")
         undo.callback(segments.close)
         segments.open_all()

@@ -2,13 +2,15 @@
 
 from edge.caching.stored import Range, StoredResponse
 from edge.errors import StoreError, StoreFull
-from edge.store.ledger import Ledger
+from edge.store.ledger import BUFFERED_LIMIT, Ledger
 from edge.store.memory import SMALL
 from edge.store.reader import DiskSource, Reader
 from edge.store.record import room_in_chunk
 
 # How much of the memory of an unfinished chunk a reader is handed at once.
 _PIECE = 256 << 10
+# No chunk is made shorter than this because many are unfinished.
+_SHORTEST = 64 << 10
 
 
 class Fill:
@@ -54,6 +56,8 @@ class Fill:
         rest = memoryview(data)
         while rest:
             rest = rest[self._take(rest) :]
+        if self._ledger.buffered > BUFFERED_LIMIT and len(self._buffer) >= _SHORTEST:
+            self._seal()
 
     def open(self, start: int, end: int) -> DiskSource:
         """Return the octets [start, end) of what has been written so far, for those who follow the fill."""
@@ -84,6 +88,7 @@ class Fill:
             self._ledger.forget_chunks(self._key_hash, self.generation, self._offsets)
         else:
             self._ledger.release(self.generation)
+        self._drop_buffer()
         self._ledger.end_fill(self.generation)
 
     def buffered(self, offset: int) -> memoryview | None:
@@ -120,6 +125,7 @@ class Fill:
         next_held = min((first for first, _ in self._held if first > self._at), default=self._limit)
         taken = min(len(data), room_in_chunk(self._at), next_held - self._at)
         self._buffer += data[:taken]
+        self._ledger.buffered += taken
         self._at += taken
         if self._at == next_held or room_in_chunk(self._at) == room_in_chunk(0):
             self._seal()
@@ -130,8 +136,12 @@ class Fill:
         if not self._buffer:
             return
         data, begin = bytes(self._buffer), self._begin
-        self._buffer, self._begin = bytearray(), self._at
+        self._drop_buffer()
         self._offsets.append(begin)
         if begin == 0 and len(data) <= SMALL:
             self._small = data
         self._ledger.add_chunk(self._key_hash, self.generation, begin, data)
+
+    def _drop_buffer(self) -> None:
+        self._ledger.buffered -= len(self._buffer)
+        self._buffer, self._begin = bytearray(), self._at

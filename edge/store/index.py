@@ -103,12 +103,13 @@ class Index:
             )
         except lmdb.Error as error:
             raise StoreDamaged(f"the index cannot be opened: {error}") from error
+        used = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
         # A page that the file is too short for would not be an error but the end of the process.
-        if existing and (environment.info()["last_pgno"] + 1) * environment.stat()["psize"] > existing:
+        if existing and used > existing:
             environment.close()
             raise StoreDamaged("the index is shorter than it was")
         try:
-            _reserve(folder / "data.mdb", map_size)
+            _reserve(folder / "data.mdb", map_size, used)
             return cls(environment, map_size)
         except (lmdb.Error, StoreError) as error:
             environment.close()
@@ -163,15 +164,17 @@ class Index:
             return transaction.stat(self._heads)["entries"]
 
     @property
-    def is_crowded(self) -> bool:
-        """Whether so much is live that rewriting it could need more pages than the map has."""
+    def size(self) -> int:
+        """How many bytes of pages are live."""
         with self.reading() as transaction:
             stats = [transaction.stat(database) for database in (self._heads, self._chunks, self._marks)]
-        pages = sum(
-            stats_of["branch_pages"] + stats_of["leaf_pages"] + stats_of["overflow_pages"] for stats_of in stats
-        )
+        return sum(of["psize"] * (of["branch_pages"] + of["leaf_pages"] + of["overflow_pages"]) for of in stats)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much is live that rewriting it could need more pages than the map has."""
         # LMDB copies what it changes and frees the copied pages two transactions later.
-        return pages * stats[0]["psize"] * 3 > self._map_size
+        return self.size * 3 > self._map_size
 
     # Heads.
 
@@ -319,11 +322,13 @@ def _check_files(folder: Path, map_size: int) -> int:
     return 0
 
 
-def _reserve(path: Path, size: int) -> None:
-    """Take the whole share of the index from the disk: it must be writable when the disk is full."""
+def _reserve(path: Path, size: int, used: int) -> None:
+    """Take the whole share of the index from the disk, as it must be writable when that is full, and have it read."""
     fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.posix_fallocate(fd, 0, size)
+        # Ahead of the event loop, which looks things up without a thread in between.
+        os.posix_fadvise(fd, 0, used, os.POSIX_FADV_WILLNEED)
     except OSError as error:
         if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:
             raise StoreFull(f"the index has no room: {error.strerror}") from error

@@ -20,6 +20,8 @@ from edge.store.record import EVERY_GENERATION, Kind
 GROUP_SIZE = 1 << 20
 #: Writers wait while more than this is unwritten, bytes.
 WAITING_LIMIT = 16 << 20
+#: What all writers together hold of unfinished chunks before they make shorter ones, bytes.
+BUFFERED_LIMIT = 16 << 20
 
 
 class Filling(Protocol):
@@ -44,6 +46,7 @@ class Ledger:
         index: what is written.
         fills: who is writing, by generation.
         size: bytes that wait.
+        buffered: bytes of unfinished chunks.
         damaged: how many times something was found damaged.
         evicted: how many heads were dropped to make room.
         changes: increases whenever heads may have changed.
@@ -55,7 +58,7 @@ class Ledger:
         self.index, self.memory = index, memory
         self.queued, self.is_much, self._room = (asyncio.Event() for _ in range(3))
         self.fills: dict[bytes, Filling] = {}
-        self.size = self.damaged = self.evicted = self.changes = 0
+        self.size = self.buffered = self.damaged = self.evicted = self.changes = 0
         self._waiting: list[Entry] = []
         self._added = 0
         self._chunks: dict[bytes, dict[int, bytes]] = {}
@@ -109,8 +112,13 @@ class Ledger:
 
     def quarantine(self, key_hash: bytes, generation: bytes) -> None:
         """Never answer with `generation` again: something of it is damaged or gone."""
-        self.damaged += 1
-        self.remove_heads(key_hash, generation)
+        if self.remove_heads(key_hash, generation):
+            self.damaged += 1
+            return
+        # It was evicted, or somebody was faster; the memory tier may not have been told yet.
+        self.changes += 1
+        self.memory.drop(key_hash)
+        self.memory.drop(generation)
 
     # Content.
 

@@ -53,6 +53,7 @@ class Log:
         """Write `entries` and return what became of them."""
         outcome = self._outcome = Outcome()
         try:
+            self._check_folder()
             while outcome.done < len(entries):
                 with self._index.writing() as transaction:
                     done = self._append_in(transaction, entries[outcome.done :])
@@ -64,6 +65,13 @@ class Log:
         except StoreError as error:
             outcome.error = error
         return outcome
+
+    def _check_folder(self) -> None:
+        """Raise StoreError once when the folder is gone: what was written there would not outlive this process."""
+        if self._active is not None and self._segments.is_gone():
+            # The next segment is made where the folder should be, with the folder.
+            self._active = None
+            raise StoreError("the folder of the segments is gone")
 
     def fit(self) -> None:
         """Free segments until all fit their share, which may have become smaller since they were made."""

@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 from edge.errors import StoreDamaged
 
-# magic, data version, (map address, map size), then for the free list and the main database: page size or zero, flags,
-# depth, branch, leaf and overflow pages, entries, root; then the last page and the transaction.
-_META = struct.Struct("<II16x I6x32x8x 40xQ 8xQ")
+# Magic, data version; (map address, map size); the free list, whose first field is the page size; the main database, whose
+# last one is its root; (the last page); the transaction.
+_META = struct.Struct("<II 16x I44x 40xQ 8x Q")
 _PAGE_HEADER = struct.Struct("<Q2xHHH")
 # What the main database holds of a named one: only its root is of interest.
 _NAMED = struct.Struct("<40xQ")
 # Low and high half of a length (of a page number in a branch, with the flags on top), flags, length of the key.
 _NODE = struct.Struct("<HHHH")
 _MAGIC, _VERSION = 0xBEEFC0DE, 1
-_BRANCH, _LEAF, _KINDS = 1, 2, 0x67
-_IS_DATABASE = 2
+_BRANCH, _LEAF, _KINDS = 1, 2, 0x6F
+_IS_ELSEWHERE, _IS_DATABASE = 1, 2
 _NO_PAGE = (1 << 64) - 1
 _DEEPEST = 32
 # LMDB writes over a page that a transaction has freed from the second transaction after it on.  So a snapshot is whole
@@ -167,7 +167,7 @@ def _node(page: bytes, place: int, *, is_leaf: bool) -> tuple[bytes, int, bytes]
     begin = place + _NODE.size + key_size
     key = page[place + _NODE.size : begin]
     end = begin + (low | high << 16 if is_leaf else 0)
-    # Values of several pages are not ours, and are caught here: what stands in the page is shorter than the value.
-    if end > len(page):
+    # No value of ours is so long that it lies in pages of its own.
+    if end > len(page) or (is_leaf and flags & _IS_ELSEWHERE):
         raise StoreDamaged("the index is damaged: a node is outside its page")
     return key, flags if is_leaf else low | high << 16 | flags << 32, page[begin:end]

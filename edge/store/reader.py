@@ -1,7 +1,8 @@
 """Reading: windows of a chunk, straight from the page cache, and through a thread only when the disk must be waited for.
 
 Nothing is returned that does not follow the header that was looked for.  A chunk of up to a window is checked whenever
-it is read; a longer one is checked whole when it is first read since the start, and then read window by window.
+it is read; a longer one is checked whole when it comes from the disk, and then read window by window for as long as it
+stays in the page cache.
 """
 
 import asyncio
@@ -58,37 +59,49 @@ class Reader:
         """Return at most a window of `chunk` from `offset` on, having checked whose it is and that it is whole."""
         segment, place = chunk.segment, chunk.place
         segment.visit(place.offset)
-        is_long = place.length > WINDOW
-        if is_long and segment.is_verified(place.offset):
-            raw = await self._read(segment, place.offset, HEADER_SIZE)
-            if _check(raw, Kind.CHUNK, key_hash, generation, chunk.start).size != place.length:
-                raise StoreDamaged("a record has another length than the index says")
-            return await self.window(chunk, offset, end)
-        raw = await (self._checked_in_thread if is_long else self._checked)(chunk, key_hash, generation)
-        first = HEADER_SIZE + offset - chunk.start
-        return bytes(raw[first : first + min(end - offset, WINDOW)])
+        if place.length <= WINDOW:
+            raw = await self._read(segment, place.offset, place.length)
+            check_body(_check(raw, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
+            return _window(raw, chunk, offset, end)
+        if segment.is_verified(place.offset):
+            header = self._at_once(segment, place.offset, HEADER_SIZE)
+            if header is not None:
+                if _check(header, Kind.CHUNK, key_hash, generation, chunk.start).size != place.length:
+                    raise StoreDamaged("a record has another length than the index says")
+                return await self.window(chunk, key_hash, generation, offset, end)
+        return await self._verified(chunk, key_hash, generation, offset, end)
 
-    async def window(self, chunk: Chunk, offset: int, end: int) -> bytes:
-        """Return at most a window of `chunk`, which was checked, from `offset` on."""
+    async def window(self, chunk: Chunk, key_hash: bytes, generation: bytes, offset: int, end: int) -> bytes:
+        """Return at most a window of `chunk`, which is longer than that and was checked, from `offset` on."""
         length = min(end, chunk.end, offset + WINDOW) - offset
-        return bytes(await self._read(chunk.segment, chunk.place.offset + HEADER_SIZE + offset - chunk.start, length))
+        raw = self._at_once(chunk.segment, chunk.place.offset + HEADER_SIZE + offset - chunk.start, length)
+        if raw is not None:
+            return bytes(raw)
+        # What was checked has left the memory since: the disk may return something else now.
+        return await self._verified(chunk, key_hash, generation, offset, end)
 
-    async def _checked(self, chunk: Chunk, key_hash: bytes, generation: bytes) -> memoryview:
-        raw = await self._read(chunk.segment, chunk.place.offset, chunk.place.length)
-        check_body(_check(raw, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
-        return raw
+    async def _verified(self, chunk: Chunk, key_hash: bytes, generation: bytes, offset: int, end: int) -> bytes:
+        """Read a long chunk whole in a thread and check it."""
 
-    async def _checked_in_thread(self, chunk: Chunk, key_hash: bytes, generation: bytes) -> memoryview:
-        def read() -> memoryview:
+        def read() -> bytes:
             raw = memoryview(chunk.segment.read(chunk.place.offset, chunk.place.length))
             check_body(_check(raw, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
-            return raw
+            return _window(raw, chunk, offset, end)
 
-        raw = await asyncio.get_running_loop().run_in_executor(self._pool, read)
+        window = await asyncio.get_running_loop().run_in_executor(self._pool, read)
         chunk.segment.verified(chunk.place.offset)
-        return raw
+        return window
 
     async def _read(self, segment: Segment, offset: int, length: int) -> memoryview:
+        raw = self._at_once(segment, offset, length)
+        if raw is not None:
+            return raw
+        loop = asyncio.get_running_loop()
+        return memoryview(await loop.run_in_executor(self._pool, segment.read, offset, length))
+
+    @staticmethod
+    def _at_once(segment: Segment, offset: int, length: int) -> memoryview | None:
+        """Return what can be read without waiting for the disk, None if it is not all of it."""
         buffer = bytearray(length)
         try:
             if os.preadv(segment.fd, [buffer], offset, os.RWF_NOWAIT) == length:
@@ -96,8 +109,7 @@ class Reader:
         except OSError as error:
             if error.errno not in _WOULD_WAIT:
                 raise StoreDamaged(f"{segment.path.name} cannot be read: {error.strerror}") from error
-        loop = asyncio.get_running_loop()
-        return memoryview(await loop.run_in_executor(self._pool, segment.read, offset, length))
+        return None
 
 
 class MemorySource:
@@ -167,7 +179,7 @@ class DiskSource:
         try:
             chunk = self._chunk
             if chunk is not None and self._at < chunk.end and chunk.place.length > WINDOW:
-                return await self._reader.window(chunk, self._at, self._end)
+                return await self._reader.window(chunk, self._key_hash, self._generation, self._at, self._end)
             chunk = self._chunk = self._reader.find(self._generation, self._at)
             end = min(self._end, chunk.end)
             return await self._reader.first(chunk, self._key_hash, self._generation, self._at, end)
@@ -178,6 +190,12 @@ class DiskSource:
         except StoreError:
             self.close()
             raise
+
+
+def _window(raw: memoryview, chunk: Chunk, offset: int, end: int) -> bytes:
+    """Return at most a window of the content of `chunk`, whose record is `raw`, from `offset` on."""
+    first = HEADER_SIZE + offset - chunk.start
+    return bytes(raw[first : first + min(end - offset, WINDOW)])
 
 
 def _check(raw: bytes | memoryview, kind: Kind, key_hash: bytes, generation: bytes, offset: int) -> Header:

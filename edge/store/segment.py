@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import resource
 import stat
 import struct
 import weakref
@@ -166,6 +167,10 @@ class Segments:
         """Never give `used`, or a lower id, to a new segment: the index may still name it."""
         self._last_id = max(self._last_id, used)
 
+    def is_gone(self) -> bool:
+        """Return whether the folder was deleted or moved under a running node."""
+        return not self._folder.exists()
+
     def create(self, size: int) -> Segment:
         """Make the next segment; StoreFull if the disk has no room for it, StoreError if it fails otherwise."""
         self._last_id += 1
@@ -195,11 +200,14 @@ class Segments:
             segment.close()
 
     def _add(self, segment: Segment) -> None:
+        # Nothing comes into memory that was not asked for: what comes from the disk is checked by who asked.
+        os.posix_fadvise(segment.fd, 0, 0, os.POSIX_FADV_RANDOM)
         self._by_id[segment.id] = segment
         self.size += segment.size
 
     def _create(self, path: Path, size: int) -> Segment:
         # The folder may have been deleted under a running node: its open files live on, and new ones need a place.
+        self._folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.mkdir(mode=0o700, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         segment = Segment(path, self._last_id, fd, size)
@@ -212,6 +220,14 @@ class Segments:
         fields = _FIELDS.pack(_MAGIC, _VERSION, segment.id, size)
         os.pwrite(fd, fields + _CRC.pack(crc32(fields)), 0)
         return segment
+
+
+def allow_open_files(segments: int) -> None:
+    """Let this process have as many segments open, and as many connections as before, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = soft + segments if hard == resource.RLIM_INFINITY else min(soft + segments, hard)
+    if soft not in {resource.RLIM_INFINITY, wanted}:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _open(path: Path, segment_id: int) -> Segment:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.policy.key import KeyPolicy, apply_query, cache_key
+from edge.errors import ParseError
+from edge.policy.key import KeyPolicy, apply_query, cache_key, parse_key
 from edge.semantics.target import Target
 
 PLAIN = KeyPolicy()
@@ -75,3 +76,34 @@ def test_the_query_that_counts_is_settled_at_once(query, policy):
     once = apply_query(target(query), policy)
     assert apply_query(once, policy) == once
     assert cache_key(apply_query(once, policy), policy) == cache_key(once, policy)
+
+
+@given(_targets)
+def test_a_key_says_its_target(one):
+    assert parse_key(cache_key(one, PLAIN)) == one
+
+
+@given(st.binary(max_size=12) | st.text("0123:-?a", max_size=14).map(str.encode))
+def test_what_is_parsed_is_a_key(raw):
+    try:
+        parsed = parse_key(raw)
+    except ParseError:
+        return
+    assert cache_key(parsed, PLAIN) == raw
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"http://example.org/a", id="a URI"),
+        pytest.param(b"4:http1:a2:/a", id="three parts"),
+        pytest.param(b"4:http1:a2:/a1:--", id="octets behind the last part"),
+        pytest.param(b"4:http1:a2:/a9:-", id="a part that is cut off"),
+        pytest.param(b"04:http1:a2:/a1:-", id="a length with a zero in front"),
+        pytest.param(b"4:http1:a2:/a0:", id="neither a query nor the mark of none"),
+    ],
+)
+def test_what_is_no_key(raw):
+    with pytest.raises(ParseError):
+        parse_key(raw)

@@ -14,6 +14,7 @@ from edge.exchange.driver import Driver
 from edge.exchange.site import Site, Sites
 from edge.policy.limits import Limits
 from edge.ports import Store
+from edge.tasks import cancel_all, spawn
 from edge.testing.store import MemoryStore
 from edge.testing.telemetry import RecordingTelemetry
 from edge.upstream.origin import Origin
@@ -54,19 +55,33 @@ class RawOrigin:
     requests: list[bytes] = field(default_factory=list)
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            spawn(self._serve(reader, writer), name="raw-origin")
+
+        self._server = await asyncio.start_server(run, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    def stop(self) -> None:
+    def refuse(self) -> None:
+        """Accept no more connections."""
         self._server.close()
 
+    async def stop(self) -> None:
+        self._server.close()
+        await cancel_all()
+        await self._server.wait_closed()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        try:
             while not writer.is_closing():
                 request = await reader.readuntil(HEAD_END)
                 self.requests.append(request)
                 await self.script(Peer(request, writer))
-        writer.close()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @dataclass(frozen=True)
@@ -85,6 +100,7 @@ class RealNode:
     def __init__(self, origin: RawOrigin, store: Store | None = None, *, timeouts: Timeouts, **site) -> None:
         clock = SystemClock()
         self.raw = origin
+        self._clients: list[Client] = []
         self.store = store or MemoryStore()
         self.telemetry = RecordingTelemetry()
         self.origin = Origin(OriginSettings("main", "http", "127.0.0.1", origin.port, timeouts=timeouts), clock)
@@ -97,52 +113,85 @@ class RealNode:
         self.port = bound.getsockname()[1]
         await self.listener.start(bound)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        for client in self._clients:
+            await client.close()
         self.listener.drain()
         self.listener.cut()
+        await self.listener.drained()
         self.origin.close()
 
-    async def connect(self, path: str = "/", *fields: str, method: str = "GET") -> asyncio.StreamReader:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        lines = [f"{method} {path} HTTP/1.1", "Host: a.test", "Connection: close", *fields]
-        writer.write("\r\n".join([*lines, "", ""]).encode())
-        self._writers = [*getattr(self, "_writers", ()), writer]
-        return reader
+    async def connect(self, path: str = "/", *fields: str, version: str = "1.1") -> "Client":
+        """Send a GET."""
+        _, client = await asyncio.get_running_loop().create_connection(Client, "127.0.0.1", self.port)
+        self._clients.append(client)
+        lines = [f"GET {path} HTTP/{version}", "Host: a.test", "Connection: close", *fields]
+        client.transport.write("\r\n".join([*lines, "", ""]).encode())
+        return client
 
-    async def get(self, path: str = "/", *fields: str, method: str = "GET") -> Received:
-        reader = await self.connect(path, *fields, method=method)
-        try:
-            return await receive(reader)
-        finally:
-            self._writers.pop().close()
+    async def get(self, path: str = "/", *fields: str) -> Received:
+        client = await self.connect(path, *fields)
+        return await client.received()
 
 
-async def receive(reader: asyncio.StreamReader) -> Received:
-    """Read one response up to its end, or to where it broke off."""
-    head = await reader.readuntil(HEAD_END)
-    first, *lines = head[:-4].split(b"\r\n")
+class Client(asyncio.Protocol):
+    """The client's end of one connection; `data` is all that came, also before a reset."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.is_over = False
+        self.error: Exception | None = None
+        self._changed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+        self._changed.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_over, self.error = True, exc
+        self._changed.set()
+
+    async def until(self, is_enough: Callable[[bytes], bool]) -> None:
+        """Wait for enough data, or for the end."""
+        while not self.is_over and not is_enough(self.data):
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def received(self) -> Received:
+        """Wait for the end and return the response."""
+        await self.until(lambda _: False)
+        return parsed(bytes(self.data))
+
+    async def close(self) -> None:
+        self.transport.abort()
+        await self.until(lambda _: False)
+
+
+def parsed(data: bytes) -> Received:
+    """Return the response that a connection brought."""
+    head, _, content = data.partition(HEAD_END)
+    first, *lines = head.split(b"\r\n")
     fields = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
-    content, is_whole = await _content(reader, fields)
-    return Received(int(first.split()[1]), fields, content, is_whole)
+    status = int(first.split()[1])
+    if fields.get(b"transfer-encoding") == b"chunked":
+        return Received(status, fields, *_dechunked(content))
+    return Received(status, fields, content, len(content) == int(fields.get(b"content-length", b"0")))
 
 
-async def _content(reader: asyncio.StreamReader, fields: dict[bytes, bytes]) -> tuple[bytes, bool]:
-    received = bytearray()
-    try:
-        if b"content-length" in fields:
-            length = int(fields[b"content-length"])
-            while len(received) < length and (piece := await reader.read(65536)):
-                received += piece
-            return bytes(received), len(received) == length
-        while fields.get(b"transfer-encoding") == b"chunked":
-            size = int(await reader.readuntil(b"\r\n"), 16)
-            received += await reader.readexactly(size)
-            await reader.readexactly(2)
-            if size == 0:
-                return bytes(received), True
-    except (ConnectionError, asyncio.IncompleteReadError):
-        return bytes(received), False
-    return b"", True
+def _dechunked(rest: bytes) -> tuple[bytes, bool]:
+    content = b""
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        content += rest[: int(size, 16)]
+        rest = rest[int(size, 16) + 2 :]
+        if int(size, 16) == 0:
+            return content, True
+    return content, False
 
 
 def sends(*pieces: bytes, then: Callable[[Peer], None] | None = None) -> Script:

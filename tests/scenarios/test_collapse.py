@@ -8,9 +8,8 @@ import pytest
 
 from edge.clock import SystemClock
 from edge.store.disk import Disk
-from edge.tasks import cancel_all
 from edge.upstream.settings import Timeouts
-from tests.scenarios.origin_fixture import Peer, RawOrigin, RealNode, receive
+from tests.scenarios.origin_fixture import Peer, RawOrigin, RealNode
 
 PIECE = bytes(range(256)) * 1024  # 256 KiB
 PIECES = 8
@@ -54,21 +53,20 @@ async def node(disk: Disk, held: Held) -> AsyncIterator[RealNode]:
     node = RealNode(origin, disk, timeouts=Timeouts())
     await node.start()
     yield node
-    node.stop()
-    origin.stop()
-    await cancel_all()
+    await node.stop()
+    await origin.stop()
 
 
 @pytest.mark.slow
 async def test_many_clients_are_one_request_and_none_waits_for_the_end(node: RealNode, held: Held) -> None:
-    readers = [await node.connect("/big") for _ in range(CLIENTS)]
+    clients = [await node.connect("/big") for _ in range(CLIENTS)]
     held.release(1)
-    firsts = [await reader.readuntil(b"\r\n\r\n") + await reader.readexactly(1) for reader in readers]
-    assert all(first.startswith(b"HTTP/1.1 200") for first in firsts)
+    for client in clients:
+        await client.until(lambda data: len(data.partition(b"\r\n\r\n")[2]) > 0)
+    assert not any(client.is_over for client in clients)
     held.release(PIECES - 1)
-    for reader in readers:
-        content = PIECE[:1] + await reader.read()
-        assert content == PIECE * PIECES
+    for client in clients:
+        assert (await client.received()).content == PIECE * PIECES
     assert len(node.raw.requests) == 1
     hit = await node.get("/big")
     assert b"hit" in hit.fields[b"cache-status"]
@@ -78,6 +76,7 @@ async def test_many_clients_are_one_request_and_none_waits_for_the_end(node: Rea
 @pytest.mark.slow
 async def test_a_client_that_never_reads_slows_nobody(node: RealNode, held: Held) -> None:
     idle = await node.connect("/big")
+    idle.transport.pause_reading()
     while not node.raw.requests:
         await asyncio.sleep(0)
     held.release(PIECES)
@@ -85,18 +84,18 @@ async def test_a_client_that_never_reads_slows_nobody(node: RealNode, held: Held
         others = [group.create_task(node.get("/big")) for _ in range(10)]
     assert all(other.result().content == PIECE * PIECES for other in others)
     # It has lost nothing by that.
-    assert (await receive(idle)).content == PIECE * PIECES
+    idle.transport.resume_reading()
+    assert (await idle.received()).content == PIECE * PIECES
     assert len(node.raw.requests) == 1
 
 
 async def test_the_leads_client_leaves(node: RealNode, held: Held) -> None:
-    _, lead = await asyncio.open_connection("127.0.0.1", node.port)
-    lead.write(b"GET /big HTTP/1.1\r\nHost: a.test\r\n\r\n")
+    lead = await node.connect("/big")
     while not node.raw.requests:
         await asyncio.sleep(0)
     follower = await node.connect("/big")
     lead.transport.abort()
     held.release(PIECES)
-    got = await receive(follower)
+    got = await follower.received()
     assert (got.content, got.is_whole) == (PIECE * PIECES, True)
     assert len(node.raw.requests) == 1

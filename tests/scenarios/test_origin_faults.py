@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from edge.tasks import cancel_all
 from edge.testing.store import MemoryStore
 from edge.upstream.settings import Timeouts
-from tests.scenarios.origin_fixture import ANSWER, Peer, RawOrigin, RealNode, Script, hang, in_turn, sends
+from tests.scenarios.origin_fixture import ANSWER, Peer, RawOrigin, RealNode, Received, Script, hang, in_turn, sends
 
 FRESH = b"Cache-Control: max-age=60\r\n"
 STALE = b'HTTP/1.1 200 OK\r\nCache-Control: max-age=0, stale-if-error=60\r\nETag: "v1"\r\nContent-Length: 3\r\n\r\nold'
@@ -26,17 +25,15 @@ async def start() -> AsyncIterator[Start]:
     async def start(script: Script, **settings) -> RealNode:
         origin = RawOrigin(script)
         await origin.start()
-        node = RealNode(origin, **({"timeouts": QUICK} | settings))
+        node = RealNode(origin, **({"timeouts": Timeouts()} | settings))
         await node.start()
         started.append(node)
         return node
 
     yield start
     for node in started:
-        node.stop()
-        node.raw.stop()
-    await cancel_all()
-    await asyncio.sleep(0)
+        await node.stop()
+        await node.raw.stop()
 
 
 def head(*lines: bytes, status: bytes = b"200 OK") -> bytes:
@@ -61,24 +58,26 @@ BEFORE_THE_HEAD = [
         sends(head(b"Content-Length: 3", b"Transfer-Encoding: chunked") + b"0\r\n\r\n"), 502, id="a length and chunks"
     ),
     pytest.param(sends(head(b"Content-Length: -1")), 502, id="a negative length"),
+    pytest.param(sends(head(b"Transfer-Encoding: chunked") + b"no size\r\n"), 502, id="chunks that are none"),
 ]
 
 # The head had gone out before it could be known.
+TOO_LITTLE = head(b"Content-Length: 9") + b"short"
+NO_END = head(b"Transfer-Encoding: chunked") + b"5\r\nshort\r\n"
 AFTER_THE_HEAD = [
-    pytest.param(sends(head(b"Content-Length: 9") + b"short", then=Peer.close), id="too little content, then FIN"),
-    pytest.param(sends(head(b"Content-Length: 9") + b"short", then=Peer.reset), id="too little content, then RST"),
-    pytest.param(sends(head(b"Content-Length: 9") + b"short"), id="too little content, then silence"),
-    pytest.param(
-        sends(head(b"Transfer-Encoding: chunked") + b"5\r\nshort\r\n", then=Peer.close), id="chunks without an end, FIN"
-    ),
-    pytest.param(
-        sends(head(b"Transfer-Encoding: chunked") + b"5\r\nshort\r\n", then=Peer.reset), id="chunks without an end, RST"
-    ),
-    pytest.param(sends(head(b"Transfer-Encoding: chunked") + b"5\r\nshort\r\n"), id="chunks without an end, silence"),
-    pytest.param(
-        sends(head(b"Transfer-Encoding: chunked") + b"5\r\nshort\r\nno size\r\n"), id="chunks that become garbage"
-    ),
+    pytest.param(sends(TOO_LITTLE, then=Peer.close), Timeouts(), id="too little content, then FIN"),
+    pytest.param(sends(TOO_LITTLE, then=Peer.reset), Timeouts(), id="too little content, then RST"),
+    pytest.param(sends(TOO_LITTLE), QUICK, id="too little content, then silence"),
+    pytest.param(sends(NO_END, then=Peer.close), Timeouts(), id="chunks without an end, then FIN"),
+    pytest.param(sends(NO_END, then=Peer.reset), Timeouts(), id="chunks without an end, then RST"),
+    pytest.param(sends(NO_END), QUICK, id="chunks without an end, then silence"),
 ]
+
+
+def assert_broken(got: Received) -> None:
+    """Assert that nothing looks whole; a reset can overtake the head on its way to the edge, which then can say so."""
+    assert (got.status, got.is_whole) in {(200, False), (502, True)}
+    assert got.status == 502 or b"short".startswith(got.content)
 
 
 def stored(node: RealNode) -> list[int]:
@@ -88,8 +87,8 @@ def stored(node: RealNode) -> list[int]:
 
 @pytest.mark.parametrize(("fault", "status"), BEFORE_THE_HEAD)
 async def test_before_the_head(start: Start, fault: Script, status: int, caplog: pytest.LogCaptureFixture) -> None:
-    node = await start(in_turn(fault, fault, sends(ANSWER)))
-    got = await node.get(method="GET")
+    node = await start(fault, timeouts=QUICK if status == 504 else Timeouts())
+    got = await node.get()
     assert (got.status, got.is_whole) == (status, True)
     assert got.fields[b"cache-control"] == b"no-store"
     assert stored(node) == []
@@ -99,7 +98,7 @@ async def test_before_the_head(start: Start, fault: Script, status: int, caplog:
 
 @pytest.mark.parametrize(("fault", "status"), BEFORE_THE_HEAD)
 async def test_before_the_head_with_something_stale(start: Start, fault: Script, status: int) -> None:
-    node = await start(in_turn(sends(STALE), fault, fault))
+    node = await start(in_turn(sends(STALE), fault), timeouts=QUICK if status == 504 else Timeouts())
     assert (await node.get()).content == b"old"
     got = await node.get()
     assert (got.status, got.content) == (200, b"old")
@@ -108,34 +107,36 @@ async def test_before_the_head_with_something_stale(start: Start, fault: Script,
     assert stored(node) == [200]
 
 
-@pytest.mark.parametrize("fault", AFTER_THE_HEAD)
-async def test_after_the_head(start: Start, fault: Script, caplog: pytest.LogCaptureFixture) -> None:
-    node = await start(in_turn(fault, sends(ANSWER)))
+@pytest.mark.parametrize(("fault", "timeouts"), AFTER_THE_HEAD)
+async def test_after_the_head(
+    start: Start, fault: Script, timeouts: Timeouts, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = await start(in_turn(fault, sends(ANSWER)), timeouts=timeouts)
     got = await node.get()
-    assert (got.status, got.content, got.is_whole) == (200, b"short", False)
+    assert_broken(got)
     assert stored(node) == []
-    assert [record.complete for record in node.telemetry.records] == [False]
+    assert [record.complete for record in node.telemetry.records] == [got.is_whole]
     again = await node.get()
     assert (again.status, again.content, again.is_whole) == (200, b"fine", True)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-@pytest.mark.parametrize("fault", AFTER_THE_HEAD)
-async def test_after_the_head_of_what_is_not_stored(start: Start, fault: Script) -> None:
+@pytest.mark.parametrize(("fault", "timeouts"), AFTER_THE_HEAD)
+async def test_after_the_head_of_what_is_not_stored(start: Start, fault: Script, timeouts: Timeouts) -> None:
     async def uncacheable(peer: Peer) -> None:
         send = peer.send
         peer.send = lambda data: send(data.replace(b"max-age=60", b"no-store  "))  # type: ignore[method-assign]
         await fault(peer)
 
-    node = await start(in_turn(uncacheable, sends(ANSWER)))
+    node = await start(in_turn(uncacheable, sends(ANSWER)), timeouts=timeouts)
     got = await node.get()
-    assert (got.status, got.content, got.is_whole) == (200, b"short", False)
+    assert_broken(got)
     assert (await node.get()).content == b"fine"
 
 
 async def test_refused_connections(start: Start) -> None:
     node = await start(sends(ANSWER))
-    node.raw.stop()
+    node.raw.refuse()
     got = await node.get()
     assert (got.status, got.content) == (502, b"502 origin-connect\n")
     assert stored(node) == []
@@ -164,7 +165,7 @@ async def test_content_that_pauses_for_less_than_the_limit_is_waited_for(start: 
 async def test_content_where_there_is_none_is_not_taken_for_the_next_response(start: Start, status: bytes) -> None:
     smuggled = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
     node = await start(in_turn(sends(head(status=status) + smuggled), sends(ANSWER)))
-    first = await node.get("/", "Authorization: a", 'If-None-Match: "v1"')
+    first = await node.get("/", "Range: bytes=0-1", 'If-None-Match: "v1"')
     assert (first.status, first.content) == (int(status[:3]), b"")
     assert (await node.get("/b")).content == b"fine"
 
@@ -188,20 +189,18 @@ async def test_unasked_answers_are_errors(start: Start) -> None:
 
 async def test_early_hints_go_on(start: Start) -> None:
     node = await start(sends(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + ANSWER))
-    reader = await node.connect()
-    hints = await reader.readuntil(b"\r\n\r\n")
-    assert hints.startswith(b"HTTP/1.1 103")
-    assert b"Link: </a>" in hints
-    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    client = await node.connect()
+    await client.until(lambda _: False)
+    hints, _, final = bytes(client.data).partition(b"\r\n\r\n")
+    assert hints == b"HTTP/1.1 103 Early Hints\r\nLink: </a>"
+    assert final.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 async def test_a_client_that_speaks_http_1_0_sees_a_broken_content_broken(start: Start) -> None:
     fault = sends(head(b"Transfer-Encoding: chunked") + b"5\r\nshort\r\n", then=Peer.close)
     node = await start(fault)
-    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
-    writer.write(b"GET / HTTP/1.0\r\nHost: a.test\r\n\r\n")
-    await reader.readuntil(b"\r\n\r\n")
+    client = await node.connect(version="1.0")
+    await client.until(lambda _: False)
     # There an orderly close ends the content, so it must not be one.
-    with pytest.raises(ConnectionResetError):
-        await reader.read()
-    writer.close()
+    assert bytes(client.data).endswith(b"\r\n\r\nshort")
+    assert isinstance(client.error, ConnectionResetError)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from edge.errors import StoreDamaged, StoreError, StoreFull
-from edge.exchange.ports import Store, Writer
+from edge.ports import Store, Writer
 from edge.semantics.fields import FieldSection
 from edge.store.disk import Disk
 from edge.store.memory import SMALL

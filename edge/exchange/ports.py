@@ -1,3 +1,0 @@
-"""Moved to edge.ports."""
-
-from edge.ports import *  # noqa: F403
