@@ -17,14 +17,15 @@ from edge.config.model import Site as SiteConfig
 from edge.control.routes import Sources
 from edge.control.server import Control
 from edge.downstream.listener import Listener, bind
+from edge.downstream.ready import ReadyTable
 from edge.errors import EdgeError
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
-from edge.ports import Store
+from edge.exchange.site import Site, Sites
 from edge.policy.key import KeyPolicy
 from edge.policy.limits import Limits
 from edge.policy.profile import PROFILES
-from edge.exchange.site import Site, Sites
+from edge.ports import Store
 from edge.store.disk import Disk
 from edge.tasks import cancel_all, spawn
 from edge.telemetry.access_log import AccessLog
@@ -92,7 +93,16 @@ class Node:
     ) -> None:
         driver = make_driver(self._config, disk, origins, recorder, self._clock)
         limits = _limits(self._config)
-        self._listeners = [Listener(driver.handle, driver.refuse_unparsed, limits, self._clock) for _ in sockets]
+        self._listeners = [
+            Listener(
+                driver.handle,
+                driver.refuse_unparsed,
+                limits,
+                self._clock,
+                ready=ReadyTable(driver.prepared.find, recorder.answered, self._clock, swept=driver.prepared.sweep),
+            )
+            for _ in sockets
+        ]
         gauges = Gauges(
             in_flight=lambda: driver.in_flight,
             connections=lambda: sum(listener.connections for listener in self._listeners),

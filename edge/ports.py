@@ -139,6 +139,18 @@ class Store(Protocol):
         """Replace the head of a stored response, its content unchanged.  StoreError: the old head stays."""
         ...
 
+    def token(self, key: bytes) -> object | None:
+        """Return what stays the same object for as long as `lookup` of `key` finds the same; None when not in memory."""
+        ...
+
+    def at_hand(self, stored: StoredResponse) -> bytes | None:
+        """Return the whole content when it is in memory, None otherwise."""
+        ...
+
+    def visit(self, stored: StoredResponse) -> None:
+        """Note that `stored` was used without being looked up."""
+        ...
+
     async def remove(self, key: bytes, generation: bytes | None = None) -> int:
         """Make one generation, or all stored responses of `key`, unfindable; return how many heads there were."""
         ...
@@ -192,4 +204,31 @@ class Telemetry(Protocol):
 
     def count(self, counter: str, amount: int = 1) -> None:
         """Add to a named counter."""
+        ...
+
+
+#: Age and remaining lifetime in whole seconds: all that changes in a ready answer.
+Second = tuple[int, int]
+
+
+class ReadyAnswer(Protocol):
+    """The whole answer to a plain GET request, at hand for as long as it is what the exchange would answer."""
+
+    body: bytes
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the store keeps it in memory still."""
+        ...
+
+    def second(self, now: float) -> Second | None:
+        """Return what the answer says at `now`, None when it is the answer no longer."""
+        ...
+
+    def head(self, second: Second) -> Response:
+        """Return the head as it is in that second."""
+        ...
+
+    def record(self, request: Request, client: str, now: float) -> Record:
+        """Return what telemetry is told when `client` was given it."""
         ...

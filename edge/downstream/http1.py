@@ -64,7 +64,17 @@ class Http1(asyncio.Protocol):
         if self._served and not self._intake.has_begun:
             # A connection that was idle: the time for a head begins with its first octet.
             self._deadline = self._loop.time() + self._limits.header_timeout
+        is_free = self._is_free()
+        if is_free and self._write_ready(self._listener.by_octets(data, self._client)):
+            return
         self._intake.feed(data)
+        if (
+            is_free
+            and (head := self._intake.only_head()) is not None
+            and self._write_ready(self._listener.by_request(data, head, self._client))
+        ):
+            self._intake.queue.clear()
+            return
         self._start_serving()
         self.regulate()
 
@@ -178,6 +188,27 @@ class Http1(asyncio.Protocol):
             self._transport.close()
 
     # Answering.
+
+    def _is_free(self) -> bool:
+        """Return whether what arrives now is answered next, on a connection that stays."""
+        return (
+            self._task is None
+            and not self._intake.has_begun
+            and not self._intake.is_deaf
+            and not self._is_write_paused
+            and not self._listener.is_draining
+            and self._served + 1 < self._limits.requests_per_connection
+        )
+
+    def _write_ready(self, pieces: tuple[bytes, ...] | None) -> bool:
+        """Send a ready answer if there is one."""
+        if pieces is None:
+            return False
+        self._served += 1
+        self._deadline = self._loop.time() + self._limits.keepalive_timeout
+        with contextlib.suppress(DownstreamClosed):
+            self.write(*pieces)
+        return True
 
     def _start_serving(self) -> None:
         if self._task is None and self._intake.queue:

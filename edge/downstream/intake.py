@@ -66,6 +66,13 @@ class Intake:
             self._input = self._input + data if self._input else data
             self.advance()
 
+    def only_head(self) -> Head | None:
+        """Return the head that is all there is: nothing before it, no content, nothing behind."""
+        if len(self.queue) != 1 or self._input or self.content is not None or self.is_deaf:
+            return None
+        item = self.queue[0]
+        return item[0] if isinstance(item, tuple) and not item[0].request.has_content else None
+
     def advance(self) -> None:
         """Take requests and content off the input, as many as there is room for."""
         try:

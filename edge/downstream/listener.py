@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 
 from edge.clock import Clock
 from edge.downstream.content import Content
+from edge.downstream.head import Head
 from edge.downstream.http1 import Http1
+from edge.downstream.ready import ReadyTable
 from edge.downstream.response import Http1Responder
 from edge.errors import DownstreamError
 from edge.policy.limits import Limits
@@ -28,14 +30,23 @@ class Listener:
     """One listening socket."""
 
     def __init__(
-        self, handle: Handle, refuse: Refuse, limits: Limits, clock: Clock, *, scheme: bytes = b"http"
+        self,
+        handle: Handle,
+        refuse: Refuse,
+        limits: Limits,
+        clock: Clock,
+        *,
+        ready: ReadyTable | None = None,
+        scheme: bytes = b"http",
     ) -> None:
+        """Answer with `handle`, and with `ready` first where there is one."""
         self.handle = handle
         self.refuse = refuse
         self.limits = limits
         self.scheme = scheme
         self.is_draining = False
         self._clock = clock
+        self._ready = ready
         self._connections: set[Http1] = set()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -88,6 +99,14 @@ class Listener:
         if not self._connections:
             self._empty.set()
 
+    def by_octets(self, raw: bytes, client: str) -> tuple[bytes, ...] | None:
+        """Return the ready answer to a head that was answered before, None when it must be parsed."""
+        return None if self._ready is None else self._ready.by_octets(raw, client, self.date)
+
+    def by_request(self, raw: bytes, head: Head, client: str) -> tuple[bytes, ...] | None:
+        """Return the ready answer to a parsed head, None when the handler must answer it."""
+        return None if self._ready is None else self._ready.by_request(raw, head, client, self.date)
+
     def date(self) -> bytes:
         """Return the present time as an IMF-fixdate, made once a second."""
         now = int(self._clock.now())
@@ -100,6 +119,8 @@ class Listener:
         now = loop.time()
         for connection in list(self._connections):
             connection.check(now)
+        if self._ready is not None:
+            self._ready.sweep()
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
 
 

@@ -135,6 +135,14 @@ class Http1Responder:
                 self._wire.write(head)
 
 
+def final_head(response: Response, length: int, date: Callable[[], bytes]) -> bytes:
+    """Return the head of a response whose content follows whole, on a connection that stays (HTTP/1.1)."""
+    fields = response.fields
+    dated = b"" if b"date" in fields else b"Date: %s\r\n" % date()
+    framing = b"" if response.status in {204, 304} else b"Content-Length: %d\r\n" % length
+    return b"%s%s%s\r\n" % (encode_head(response.status, response.reason, fields), dated, framing)
+
+
 def encode_head(status: int, reason: bytes, fields: FieldSection) -> bytes:
     """Return status line and field lines, without the empty line that ends them."""
     lines = [b"HTTP/1.1 %d %s\r\n" % (status, reason or REASONS.get(status, b""))]

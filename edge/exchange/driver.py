@@ -6,6 +6,7 @@ the pure functions of `caching`, and only carried out here and in the modules be
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
@@ -34,6 +35,7 @@ from edge.exchange.flight import Flight
 from edge.exchange.forward import Forwarded, forwarded_fields, hops_left
 from edge.exchange.limited import Limited
 from edge.exchange.plan import Failed, is_held, plan
+from edge.exchange.prepared import PreparedAnswers
 from edge.exchange.reusing import may_serve_stale, reuse_stored, stale_or_raise
 from edge.exchange.site import Site, Sites
 from edge.policy.key import apply_query, cache_key
@@ -75,6 +77,7 @@ class Driver:
         self._filling = Filling(context, self._learned, self._fence)
         self._asking = Asking(context, self._learned, self._filling, self._fence)
         self._collapsing = Collapsing(context, self._asking, self._filling, self._learned)
+        self.prepared = PreparedAnswers(sites, context.store, context.node)
         self.in_flight = 0
 
     async def handle(self, request: Request, content: Source, responder: Responder, client: str) -> None:
@@ -201,7 +204,7 @@ class Driver:
             if stored is None:
                 await self._miss(ex, Fwd.VARY_MISS if candidates else Fwd.URI_MISS)
             else:
-                await self._selected(ex, stored)
+                await self._selected(ex, stored, candidates)
         except StoreError as error:
             if ex.status:
                 raise
@@ -209,7 +212,7 @@ class Driver:
             ex.did(error.detail)
             await self._miss(ex, Fwd.MISS, detail=error.detail)
 
-    async def _selected(self, ex: Exchange, stored: StoredResponse) -> None:
+    async def _selected(self, ex: Exchange, stored: StoredResponse, candidates: Sequence[StoredResponse]) -> None:
         now = self._context.clock.now()
         decision = reuse.decide(ex.request, stored, now=now, rules=ex.site.reuse_rules)
         what = plan(ex.request, stored, stored.complete_length, now)
@@ -224,6 +227,8 @@ class Driver:
                 if decision.validate_in_background:
                     self._collapsing.validate_in_background(ex, stored)
                 await reuse_stored(self._context, ex, stored, decision)
+                if decision.detail is Detail.FRESH:
+                    self.prepared.install(ex, stored, candidates)
             case Validate():
                 await self._validate(ex, stored, decision)
 

@@ -119,7 +119,8 @@ class Exchange:
 
     def start(self, response: Response, length: int | None, now: float) -> None:
         """Begin the answer, with what this hop adds to it."""
-        self.responder.start(response.with_fields(self._with_own_fields(response.fields)), length)
+        own = with_own_fields(response.fields, self.site, self.node, self.cache_status(), self.outcome)
+        self.responder.start(response.with_fields(own), length)
         self.status = response.status
         self.first_byte = now
         self.left = length if may_have_content(self.request.method, response.status) else 0
@@ -156,16 +157,18 @@ class Exchange:
             complete=self.is_complete,
         )
 
-    def _with_own_fields(self, fields: FieldSection) -> FieldSection:
-        # RFC 9213 §2.2: a field targeted at this cache alone is of no use behind it.
-        lines = [line for line in fields if line[0] != b"foreland-cache-control"]
-        if self.site.strip_cookies:
-            lines = [line for line in lines if line[0] != b"set-cookie"]
-        vias = fields.values(b"via")
-        if vias:
-            lines = [line for line in lines if line[0] != b"via"]
-        lines.append((b"via", b", ".join([*vias, b"1.1 " + self.node])))
-        lines.append((b"cache-status", self.cache_status()))
-        if self.site.x_cache and self.outcome != "-":
-            lines.append((b"x-cache", self.outcome.encode("ascii")))
-        return FieldSection(lines)
+
+def with_own_fields(fields: FieldSection, site: Site, node: bytes, cache_status: bytes, outcome: str) -> FieldSection:
+    """Return response fields with what this hop takes out and adds."""
+    # RFC 9213 §2.2: a field targeted at this cache alone is of no use behind it.
+    lines = [line for line in fields if line[0] != b"foreland-cache-control"]
+    if site.strip_cookies:
+        lines = [line for line in lines if line[0] != b"set-cookie"]
+    vias = fields.values(b"via")
+    if vias:
+        lines = [line for line in lines if line[0] != b"via"]
+    lines.append((b"via", b", ".join([*vias, b"1.1 " + node])))
+    lines.append((b"cache-status", cache_status))
+    if site.x_cache and outcome != "-":
+        lines.append((b"x-cache", outcome.encode("ascii")))
+    return FieldSection(lines)

@@ -194,6 +194,20 @@ class Disk:
             raise StoreError("the stored response is gone")
         self._ledger.add_head(name, stored)
 
+    def token(self, key: bytes) -> object | None:
+        """Return what stays the same object for as long as `lookup` of `key` finds the same; None when not in memory."""
+        known = self._memory.peek_heads(key_hash(key))
+        return known if known is not None and known.key == key else None
+
+    def at_hand(self, stored: StoredResponse) -> bytes | None:
+        """Return the whole content when it is in memory, None otherwise."""
+        return self._memory.peek_content(stored.generation)
+
+    def visit(self, stored: StoredResponse) -> None:
+        """Note that `stored` was used without being looked up."""
+        self._memory.heads(key_hash(stored.key))
+        self._memory.content(stored.generation)
+
     async def remove(self, key: bytes, generation: bytes | None = None) -> int:
         """Make one generation, or all stored responses of `key`, unfindable; return how many heads there were."""
         return self._ledger.remove_heads(key_hash(key), generation)

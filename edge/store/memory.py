@@ -51,6 +51,14 @@ class Memory:
             self._evictor.visit(generation)
         return content
 
+    def peek_heads(self, key_hash: bytes) -> Known | None:
+        """Return the heads of a key without their counting as used, or None when they are not held."""
+        return self._heads.get(key_hash)
+
+    def peek_content(self, generation: bytes) -> bytes | None:
+        """Return the whole content of a generation without its counting as used, or None when it is not held."""
+        return self._contents.get(generation)
+
     def keep_heads(self, key_hash: bytes, known: Known) -> None:
         """Hold the heads of a key, as long as they are worth it."""
         self._heads[key_hash] = known

@@ -69,9 +69,12 @@ class Pages:
         """Yield the keys from `start` on in order, each with its value as it is by then; StoreDamaged as `get`."""
         at: bytes | None = start
         while at is not None:
-            entries, at = self._leaf(database, at)
+            entries, fence = self._leaf(database, at)
             for key, _, value in entries:
                 yield key, value
+            if fence is not None and fence <= at:
+                raise StoreDamaged("the index is damaged: its keys are out of order")
+            at = fence
 
     def _leaf(self, database: bytes, key: bytes) -> tuple[Entries, bytes | None]:
         """Return the entries from `key` on of the page it belongs to, and where the next page begins, None at the end.

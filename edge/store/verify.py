@@ -79,8 +79,8 @@ class Verification:
     # The index.
 
     def _read_index(self) -> None:
-        # Chunks first: they are indexed before their head is, and a response just stored is no orphan.
-        self._tails = self._inspection.tails()
+        # Chunks first: they are indexed before their head is, and a response just stored is no orphan.  Tails last: none
+        # of the places is behind them.
         generations: list[tuple[bytes, int]] = []
         for generation, found in self._inspection.chunks():
             self._name(found.place, Kind.CHUNK, generation, found.start, bytes(16))
@@ -93,6 +93,7 @@ class Verification:
                 if ref.place is not None:
                     self._name(ref.place, Kind.HEAD, ref.generation, 0, name)
                     self._owners[ref.generation] = name
+        self._tails = self._inspection.tails()
         self.tally.orphans = sum(count for generation, count in generations if generation not in self._owners)
 
     def _name(self, place: Place, kind: Kind, generation: bytes, start: int, name: bytes) -> None:

@@ -33,6 +33,7 @@ class Exposition(Collector):
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """Return the text in the form that the Accept field `accept` prefers, and its media type."""
+        self._recorder.settle()
         encode, media_type = choose_encoder(accept)
         return encode(self._registry), media_type
 

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import final
 
 from edge.clock import Clock
-from edge.ports import Record
+from edge.ports import ReadyAnswer, Record
+from edge.semantics.messages import Request
 from edge.telemetry.access_log import AccessLog
 from edge.telemetry.counters import Counters
 from edge.telemetry.gauges import Gauges
@@ -14,6 +15,18 @@ from edge.telemetry.ring import Ring
 from edge.telemetry.windows import WINDOWS, Windows
 
 RING_CAPACITY = 1000
+# So many different answers are tallied before they are counted.
+_MOST_TALLIES = 1000
+
+
+class _Tally:
+    """How often exchanges like `record` took place."""
+
+    __slots__ = ("record", "times")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.times = 1
 
 
 @final
@@ -31,6 +44,7 @@ class Recorder:
         self.windows = Windows(clock)
         self.ring = Ring(RING_CAPACITY)
         self.access_log = access_log
+        self._tallies: dict[ReadyAnswer, _Tally] = {}
 
     def exchange_ended(self, record: Record) -> None:
         """Count, log and remember one exchange."""
@@ -40,15 +54,26 @@ class Recorder:
         if self.access_log is not None:
             self.access_log.write(record)
 
-    @property
-    def wants_each(self) -> bool:
-        """Whether every exchange must be told one by one, because each has a line in the access log."""
-        return self.access_log is not None
+    def answered(self, answer: ReadyAnswer, request: Request, client: str, now: float) -> None:
+        """Count one exchange that a ready answer was the answer of; without a log, no sooner than it is looked at."""
+        if self.access_log is not None:
+            self.exchange_ended(answer.record(request, client, now))
+            return
+        tally = self._tallies.get(answer)
+        if tally is not None:
+            tally.times += 1
+        else:
+            self._tallies[answer] = _Tally(answer.record(request, client, now))
+            if len(self._tallies) > _MOST_TALLIES:
+                self.settle()
 
-    def exchanges_repeated(self, record: Record, times: int) -> None:
-        """Count exchanges like `record`, which was told before, without a log line for each."""
-        self.counters.add(record, times)
-        self.windows.add(record, times)
+    def settle(self) -> None:
+        """Count what was tallied."""
+        tallies, self._tallies = self._tallies, {}
+        for tally in tallies.values():
+            self.counters.add(tally.record, tally.times)
+            self.windows.add(tally.record, tally.times)
+            self.ring.add(tally.record)
 
     def count(self, counter: str, amount: int = 1) -> None:
         """Add to a named counter."""
@@ -61,6 +86,7 @@ class Recorder:
 
     def stats(self, gauges: Gauges) -> dict[str, object]:
         """Return what the dashboard shows, as JSON can take it."""
+        self.settle()
         return {
             "uptime_seconds": math.floor(self.windows.uptime()),
             "windows": {name: self.windows.summary(span) for name, span in WINDOWS.items()},

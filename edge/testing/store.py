@@ -33,6 +33,8 @@ class MemoryStore:
         self.writers = 0
         self.sources = 0
         self.pauses = pauses or Pauses()
+        self._tokens: dict[bytes, object] = {}
+        self._at_hand: dict[bytes, bytes] = {}
         self._numbers = itertools.count(1)
 
     async def lookup(self, key: bytes) -> Sequence[StoredResponse]:
@@ -61,6 +63,20 @@ class MemoryStore:
             raise StoreError("the stored response is gone")
         self._replace(stored)
 
+    def token(self, key: bytes) -> object | None:
+        """Return what stays the same for as long as `lookup` finds the same."""
+        return self._tokens.setdefault(key, object()) if self.heads.get(key) else None
+
+    def at_hand(self, stored: StoredResponse) -> bytes | None:
+        """Return the whole content."""
+        if stored.generation in self.damaged:
+            return None
+        content = bytes(self.contents.get(stored.generation, b""))
+        return self._at_hand.setdefault(stored.generation, content)
+
+    def visit(self, stored: StoredResponse) -> None:
+        """Do nothing: nothing is ever let go of."""
+
     async def remove(self, key: bytes, generation: bytes | None = None) -> int:
         """Forget heads."""
         await self.pauses()
@@ -70,6 +86,7 @@ class MemoryStore:
         return any(head.generation == generation for head in self.heads.get(key, ()))
 
     def _drop(self, key: bytes, generation: bytes | None) -> int:
+        self._tokens.pop(key, None)
         heads = self.heads.pop(key, [])
         kept = [head for head in heads if generation is not None and head.generation != generation]
         if kept:
@@ -77,6 +94,7 @@ class MemoryStore:
         return len(heads) - len(kept)
 
     def _replace(self, stored: StoredResponse) -> None:
+        self._tokens.pop(stored.key, None)
         others = [
             head
             for head in self.heads.get(stored.key, ())

@@ -306,7 +306,7 @@ async def test_another_format_is_refused_in_the_words_of_the_store(left):
     control = left / "control"
     raw = bytearray(control.read_bytes())
     raw[8] = 9
-    raw[48:52] = crc32(bytes(raw[:48])).to_bytes(4, "little")
+    raw[52:56] = crc32(bytes(raw[:52])).to_bytes(4, "little")
     control.write_bytes(raw)
     with pytest.raises(StoreError, match="has store format 9 and this program knows only format 1"):
         Inspection(left)

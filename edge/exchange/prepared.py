@@ -1,0 +1,156 @@
+"""Ready answers: what the full path would send for a fresh hit in memory, kept so that nothing is decided again.
+
+A ready answer is made when the full path has answered a plain request with a fresh stored response.  It holds as long
+as the store knows that key by the same token and the lifetime lasts; what it sends is made by the same functions as
+the full path's, once for each second of age.
+"""
+
+from collections.abc import Sequence
+
+from edge.caching.freshness import current_age, freshness
+from edge.caching.status import CacheStatus
+from edge.caching.stored import StoredResponse
+from edge.caching.vary import normalised
+from edge.exchange.exchange import Exchange, with_own_fields
+from edge.exchange.site import Site, Sites
+from edge.policy.key import apply_query, cache_key
+from edge.ports import Record, Second, Store
+from edge.semantics.messages import Request, Response
+
+#: Request fields that give more than the key and the nominated fields a say in the answer.
+NOT_PLAIN = frozenset({
+    b"range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range",
+    b"cache-control", b"pragma", b"authorization", b"expect", b"upgrade", b"cdn-loop", b"via", b"max-forwards",
+    b"content-length", b"transfer-encoding",
+})  # fmt: skip
+# So many keys have ready answers at a time, and each so many variants.
+_KEYS, _VARIANTS = 8192, 16
+_TRACE = ("lookup", "reuse", "deliver")
+
+
+class Prepared:
+    """One ready answer."""
+
+    __slots__ = ("_base_age", "_lifetime", "_node", "_since", "_site", "_store", "_token", "body", "stored")
+
+    def __init__(
+        self, store: Store, node: bytes, site: Site, stored: StoredResponse, token: object, body: bytes
+    ) -> None:
+        self._store, self._node, self._site, self._token = store, node, site, token
+        self.stored = stored
+        self.body = body
+        self._lifetime = freshness(stored.status, stored.fields, stored.response_time, site.freshness).lifetime
+        self._since = stored.response_time
+        self._base_age = current_age(stored, stored.response_time)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the store has it in memory still, content and all."""
+        stored = self.stored
+        return self._store.token(stored.key) is self._token and self._store.at_hand(stored) is self.body
+
+    def matches(self, request: Request) -> bool:
+        """Return whether the request selects this response (RFC 9111 §4.1)."""
+        return all(normalised(name, request.fields) == value for name, value in self.stored.nominated)
+
+    def second(self, now: float) -> Second | None:
+        """Return age and lifetime left at `now`; None when it is stale or no longer what a lookup would find."""
+        age = self._base_age + max(0.0, now - self._since)
+        if age >= self._lifetime or self._store.token(self.stored.key) is not self._token:
+            return None
+        return int(age), int(self._lifetime - age)
+
+    def head(self, second: Second) -> Response:
+        """Return the head as the full path makes it."""
+        age, ttl = second
+        stored = self.stored
+        # Once for each second in which it is asked for, which is enough to be told from what is not.
+        self._store.visit(stored)
+        fields = stored.fields.replacing(b"age", b"%d" % age)
+        status = CacheStatus(None, ttl=ttl).encoded(self._node)
+        return Response(stored.status, with_own_fields(fields, self._site, self._node, status, "HIT"), stored.reason)
+
+    def record(self, request: Request, client: str, now: float) -> Record:
+        """Return what telemetry is told of one exchange."""
+        second = self.second(now) or (0, 0)
+        return Record(
+            request=request,
+            status=self.stored.status,
+            trace=_TRACE,
+            cache_status=CacheStatus(None, ttl=second[1]).encoded(self._node),
+            outcome="HIT",
+            detail="",
+            client=client,
+            site=self._site.name,
+            bytes_out=len(self.body),
+            began=now,
+            seconds=0.0,
+            first_byte_seconds=0.0,
+            origin_seconds=None,
+            origin_status=None,
+            complete=True,
+        )
+
+
+class PreparedAnswers:
+    """The ready answers of a node, by key."""
+
+    def __init__(self, sites: Sites, store: Store, node: bytes) -> None:
+        self._sites = sites
+        self._store = store
+        self._node = node
+        self._by_key: dict[bytes, list[Prepared]] = {}
+
+    def install(self, ex: Exchange, stored: StoredResponse, candidates: Sequence[StoredResponse]) -> None:
+        """Keep the answer that a plain request was just given, if all of it is in memory.
+
+        Only where the nominated values tell the key's responses apart: then no more than one can match a request.
+        """
+        if not ex.is_complete or not is_plain(ex.request) or not _are_apart(candidates):
+            return
+        token, body = self._store.token(stored.key), self._store.at_hand(stored)
+        if token is None or body is None or stored.complete_length != len(body):
+            return
+        others = [one for one in self._by_key.pop(ex.key, ()) if one.is_held and not one.matches(ex.request)]
+        made = Prepared(self._store, self._node, ex.site, stored, token, body)
+        self._by_key[ex.key] = [made, *others[: _VARIANTS - 1]]
+        if len(self._by_key) > _KEYS:
+            del self._by_key[next(iter(self._by_key))]
+
+    def find(self, request: Request) -> Prepared | None:
+        """Return the ready answer to a request, None when the full path must make one."""
+        if not self._by_key or not is_plain(request):
+            return None
+        site = self._sites.find(request.target.host)
+        if site is None:
+            return None
+        key = cache_key(apply_query(request.target, site.key), site.key)
+        for prepared in self._by_key.get(key, ()):
+            if prepared.matches(request):
+                return prepared
+        return None
+
+    def sweep(self) -> None:
+        """Let go of answers that the store has let go of."""
+        for key, answers in list(self._by_key.items()):
+            held = [one for one in answers if one.is_held]
+            if held:
+                self._by_key[key] = held
+            else:
+                del self._by_key[key]
+
+
+def is_plain(request: Request) -> bool:
+    """Return whether only the key and the nominated fields of a request have a say in its answer."""
+    return (
+        request.method == b"GET"
+        and request.version == (1, 1)
+        and not request.has_content
+        and not any(name in NOT_PLAIN for name, _ in request.fields)
+    )
+
+
+def _are_apart(candidates: Sequence[StoredResponse]) -> bool:
+    names = {tuple(name for name, _ in stored.nominated) for stored in candidates}
+    # A preferred language can match beside an equal value; see `caching.vary`.
+    return len(names) == 1 and b"accept-language" not in next(iter(names))

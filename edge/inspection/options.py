@@ -1,0 +1,188 @@
+"""What the commands `edge cache …` are given: a store, the rules of its sites, a selection."""
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Concatenate, NoReturn, ParamSpec
+
+import click
+
+from edge.app import _site
+from edge.caching.freshness import FreshnessRules
+from edge.config.errors import ConfigError
+from edge.config.kinds import DURATION, SIZE, Kind
+from edge.config.load import load
+from edge.config.schema import BY_PATH
+from edge.errors import ParseError, StoreError
+from edge.exchange.site import Site, Sites
+from edge.inspection.selection import Selection
+from edge.policy.key import KeyPolicy, apply_query, cache_key
+from edge.policy.profile import PROFILES
+from edge.semantics.target import Target, parse_target
+from edge.store.inspect import Inspection
+
+#: Exit codes, as of `edge` as a whole: 1 failure at run time, 2 wrong usage (click's), 3 invalid configuration.
+FAILED, INVALID = 1, 3
+
+Arguments = ParamSpec("Arguments")
+Command = Callable[Concatenate["Opened", Arguments], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A store that is looked at.
+
+    Attributes:
+        inspection: the store.
+        sites: the sites of the configuration; None without one.
+        fallback: the rules for what no site answers for.
+        now: wall clock at the start of the command.
+    """
+
+    inspection: Inspection
+    sites: Sites | None
+    fallback: FreshnessRules
+    now: float
+
+    def rules(self, host: bytes) -> FreshnessRules:
+        """Return the freshness rules for a host without port."""
+        site = self._site(host)
+        return site.freshness if site is not None else self.fallback
+
+    def key(self, target: Target) -> bytes:
+        """Return the key of `target`, by the policy of its site."""
+        site = self._site(target.host)
+        policy = site.key if site is not None else KeyPolicy()
+        return cache_key(apply_query(target, policy), policy)
+
+    def note_unreadable(self) -> None:
+        """Say on standard error what was left out because it was gone or damaged."""
+        if self.inspection.vanished:
+            click.echo(f"{self.inspection.vanished} vanished while being looked at", err=True)
+        if self.inspection.damaged:
+            click.echo(f"{self.inspection.damaged} cannot be read: see edge cache verify", err=True)
+
+    def _site(self, host: bytes) -> Site | None:
+        return self.sites.find(host) if self.sites is not None else None
+
+
+class _Quantity(click.ParamType):
+    """A size or duration with its unit, as in the configuration."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.name, self._kind = kind.name, kind
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._kind.parse(value)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
+
+
+_STORE = [
+    click.option(
+        "--cache", metavar="DIR", help="Directory of the store; the configuration's, or its default, if not given."
+    ),
+    click.option("--config", "-c", type=click.Path(path_type=Path, dir_okay=False), help="Configuration file (TOML)."),
+    click.option(
+        "--profile", type=click.Choice(sorted(PROFILES)), help="Whose rules of freshness hold without --config."
+    ),
+]
+_SELECTION = [
+    click.option("--prefix", metavar="URL|PATH", help="Only URLs, or paths, that begin like this."),
+    click.option("--host", help="Only this host, or host:port."),
+    click.option("--status", "statuses", multiple=True, metavar="CODE", help="Only this status, or class such as 4xx."),
+    click.option("--min-size", type=_Quantity(SIZE), help="Only content of this size or more, such as 10MiB."),
+    click.option("--max-size", type=_Quantity(SIZE), help="Only content of this size or less."),
+    click.option("--older", type=_Quantity(DURATION), help="Only what is of this age or older, such as 2h."),
+    click.option("--younger", type=_Quantity(DURATION), help="Only what is of this age or younger."),
+    click.option("--fresh/--stale", default=None, help="Only what is fresh, or only what is stale."),
+]  # fmt: skip
+
+
+def with_store(command: Command[Arguments]) -> Callable[Arguments, None]:
+    """Give `command` the options that name a store, and the opened store itself; what goes wrong ends the program."""
+
+    @functools.wraps(command)
+    def opening(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        cache, config, profile = (kwargs.pop(name) for name in ("cache", "config", "profile"))
+        if config is not None and profile is not None:
+            raise click.UsageError("--profile is about a store without --config")
+        path, sites = _configured(config, cache)  # type: ignore[arg-type]  # as the options say
+        fallback = FreshnessRules(heuristic=PROFILES[str(profile or "safe")].heuristic)
+        with sentences(), Inspection(path) as inspection:
+            command(Opened(inspection, sites, fallback, time.time()), *args, **kwargs)
+
+    return _with(_STORE, opening)
+
+
+def with_selection(command: Callable[Concatenate[Opened, Selection, Arguments], None]) -> Command[Arguments]:
+    """Give `command` the options that select stored responses, and the selection they make."""
+
+    @functools.wraps(command)
+    def selecting(opened: Opened, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        names = ("prefix", "host", "statuses", "min_size", "max_size", "older", "younger", "fresh")
+        given = {name: kwargs.pop(name) for name in names}
+        for name in ("prefix", "host"):
+            text = given[name]
+            given[name] = None if text is None else str(text).encode("utf-8", "surrogateescape")
+        given["host"] = given["host"].lower() if isinstance(given["host"], bytes) else None
+        command(opened, Selection(**given), *args, **kwargs)  # type: ignore[arg-type]  # as the options say
+
+    return _with(_SELECTION, selecting)
+
+
+def target_of(url: str) -> Target:
+    """Return the target that a URL on the command line names; click.UsageError if it is not one."""
+    try:
+        raw = url.encode("ascii")
+        scheme = raw.partition(b"://")[0].lower()
+        if scheme not in {b"http", b"https"}:
+            raise ParseError("another scheme")
+        return parse_target(b"GET", raw, None, scheme=scheme)
+    except (ParseError, UnicodeEncodeError) as error:
+        raise click.UsageError(f"{url!r} is not a URL such as http://www.example.com/path") from error
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """End the program with a sentence when the store, or a file, cannot be used."""
+    try:
+        yield
+    except StoreError as error:
+        fail(str(error), FAILED)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End the program with `message` and an exit code."""
+    click.echo(f"error: {message}", err=True)
+    sys.exit(code)
+
+
+def _configured(config: Path | None, cache: str | None) -> tuple[Path, Sites | None]:
+    """Return where the store is, and the sites there are when a configuration is given."""
+    if config is None:
+        default = BY_PATH["cache.path"].default
+        return Path(cache or os.environ.get("EDGE_CACHE__PATH") or str(default)).expanduser(), None
+    try:
+        settings = load(config, {"cache.path": cache} if cache is not None else {}, os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+        sys.exit(INVALID)
+    return settings.cache.path, Sites(_site(site) for site in settings.sites)
+
+
+def _with(
+    options: list[Callable[[Callable[Arguments, None]], Callable[Arguments, None]]], command: Callable[Arguments, None]
+) -> Callable[Arguments, None]:
+    for option in reversed(options):
+        command = option(command)
+    return command
