@@ -1,4 +1,4 @@
-"""The command `edge`: serve, check, get, config."""
+"""The command `edge`: serve, check, get, config, cache."""
 
 import asyncio
 import http.client
@@ -20,6 +20,7 @@ from edge.config.load import load
 from edge.config.model import Config
 from edge.config.show import show
 from edge.explain import sentence
+from edge.inspection.commands import cache
 
 #: Exit codes: 0 ok, 1 failure at run time, 2 wrong usage, 3 invalid configuration (do not restart), 130 interrupted.
 FAILED, INVALID = 1, 3
@@ -48,6 +49,9 @@ def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
 @click.version_option(package_name="foreland")
 def main() -> None:
     """Foreland: an HTTP cache that you run in front of your origin."""
+
+
+main.add_command(cache)
 
 
 @main.command()

@@ -57,6 +57,11 @@ class ReadyTable:
         self._by_head: dict[bytes, tuple[_Rendered, Request]] = {}
         self._rendered: dict[ReadyAnswer, _Rendered] = {}
 
+    @property
+    def heads(self) -> int:
+        """How many request heads are remembered."""
+        return len(self._by_head)
+
     def by_octets(self, raw: bytes, client: str, date: Callable[[], bytes]) -> tuple[bytes, ...] | None:
         """Return what to write for a head that was answered before, None when it must be parsed."""
         entry = self._by_head.get(raw)

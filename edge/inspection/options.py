@@ -4,11 +4,11 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Concatenate, NoReturn, ParamSpec
+from typing import NoReturn
 
 import click
 
@@ -29,8 +29,8 @@ from edge.store.inspect import Inspection
 #: Exit codes, as of `edge` as a whole: 1 failure at run time, 2 wrong usage (click's), 3 invalid configuration.
 FAILED, INVALID = 1, 3
 
-Arguments = ParamSpec("Arguments")
-Command = Callable[Concatenate["Opened", Arguments], None]
+# What click calls with the values of its options.
+Command = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Opened:
         return self.sites.find(host) if self.sites is not None else None
 
 
-class _Quantity(click.ParamType):
+class _Quantity(click.ParamType[object]):
     """A size or duration with its unit, as in the configuration."""
 
     def __init__(self, kind: Kind) -> None:
@@ -86,6 +86,13 @@ class _Quantity(click.ParamType):
             self.fail(f"{value!r} {error}", param, ctx)
 
 
+def _octets(_: click.Context, parameter: click.Parameter, value: str | None) -> bytes | None:
+    if value is None:
+        return None
+    # Hosts are kept in lower case; paths are not.
+    return os.fsencode(value.lower() if parameter.name == "host" else value)
+
+
 _STORE = [
     click.option(
         "--cache", metavar="DIR", help="Directory of the store; the configuration's, or its default, if not given."
@@ -96,58 +103,51 @@ _STORE = [
     ),
 ]
 _SELECTION = [
-    click.option("--prefix", metavar="URL|PATH", help="Only URLs, or paths, that begin like this."),
-    click.option("--host", help="Only this host, or host:port."),
+    click.option("--prefix", metavar="URL|PATH", callback=_octets, help="Only URLs, or paths, that begin like this."),
+    click.option("--host", callback=_octets, help="Only this host, or host:port."),
     click.option("--status", "statuses", multiple=True, metavar="CODE", help="Only this status, or class such as 4xx."),
     click.option("--min-size", type=_Quantity(SIZE), help="Only content of this size or more, such as 10MiB."),
     click.option("--max-size", type=_Quantity(SIZE), help="Only content of this size or less."),
     click.option("--older", type=_Quantity(DURATION), help="Only what is of this age or older, such as 2h."),
     click.option("--younger", type=_Quantity(DURATION), help="Only what is of this age or younger."),
     click.option("--fresh/--stale", default=None, help="Only what is fresh, or only what is stale."),
-]  # fmt: skip
+]
 
 
-def with_store(command: Command[Arguments]) -> Callable[Arguments, None]:
+def with_store(command: Command) -> Command:
     """Give `command` the options that name a store, and the opened store itself; what goes wrong ends the program."""
 
     @functools.wraps(command)
-    def opening(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
-        cache, config, profile = (kwargs.pop(name) for name in ("cache", "config", "profile"))
+    def opening(*, cache: str | None, config: Path | None, profile: str | None, **others: object) -> None:
         if config is not None and profile is not None:
             raise click.UsageError("--profile is about a store without --config")
-        path, sites = _configured(config, cache)  # type: ignore[arg-type]  # as the options say
-        fallback = FreshnessRules(heuristic=PROFILES[str(profile or "safe")].heuristic)
+        path, sites = _configured(config, cache)
+        fallback = FreshnessRules(heuristic=PROFILES[profile or "safe"].heuristic)
         with sentences(), Inspection(path) as inspection:
-            command(Opened(inspection, sites, fallback, time.time()), *args, **kwargs)
+            command(Opened(inspection, sites, fallback, time.time()), **others)
 
     return _with(_STORE, opening)
 
 
-def with_selection(command: Callable[Concatenate[Opened, Selection, Arguments], None]) -> Command[Arguments]:
+def with_selection(command: Command) -> Command:
     """Give `command` the options that select stored responses, and the selection they make."""
 
     @functools.wraps(command)
-    def selecting(opened: Opened, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
-        names = ("prefix", "host", "statuses", "min_size", "max_size", "older", "younger", "fresh")
-        given = {name: kwargs.pop(name) for name in names}
-        for name in ("prefix", "host"):
-            text = given[name]
-            given[name] = None if text is None else str(text).encode("utf-8", "surrogateescape")
-        given["host"] = given["host"].lower() if isinstance(given["host"], bytes) else None
-        command(opened, Selection(**given), *args, **kwargs)  # type: ignore[arg-type]  # as the options say
+    def selecting(opened: Opened, **values: object) -> None:
+        # The options are called what the attributes are.
+        selection = Selection(**{each.name: values.pop(each.name) for each in fields(Selection)})  # type: ignore[arg-type]
+        command(opened, selection, **values)
 
     return _with(_SELECTION, selecting)
 
 
 def target_of(url: str) -> Target:
     """Return the target that a URL on the command line names; click.UsageError if it is not one."""
+    scheme = b"https" if url[:6].lower() == "https:" else b"http"
     try:
-        raw = url.encode("ascii")
-        scheme = raw.partition(b"://")[0].lower()
-        if scheme not in {b"http", b"https"}:
-            raise ParseError("another scheme")
-        return parse_target(b"GET", raw, None, scheme=scheme)
-    except (ParseError, UnicodeEncodeError) as error:
+        # Without a Host, only a URL of this very scheme is a target.
+        return parse_target(b"GET", os.fsencode(url), None, scheme=scheme)
+    except ParseError as error:
         raise click.UsageError(f"{url!r} is not a URL such as http://www.example.com/path") from error
 
 
@@ -180,9 +180,7 @@ def _configured(config: Path | None, cache: str | None) -> tuple[Path, Sites | N
     return settings.cache.path, Sites(_site(site) for site in settings.sites)
 
 
-def _with(
-    options: list[Callable[[Callable[Arguments, None]], Callable[Arguments, None]]], command: Callable[Arguments, None]
-) -> Callable[Arguments, None]:
+def _with(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command

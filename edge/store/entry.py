@@ -19,6 +19,7 @@ class Entry:
         offset: where a chunk lies in the content.
         stored: what the body of a head says.
         sequence: that of a record which is moved, 0 for a new one.
+        visits: the uses that a record which is moved keeps to its name.
     """
 
     kind: Kind | None
@@ -28,6 +29,7 @@ class Entry:
     offset: int = 0
     stored: StoredResponse | None = None
     sequence: int = 0
+    visits: int = 0
 
     @property
     def size(self) -> int:

@@ -142,6 +142,14 @@ class Inspection:
             raise StoreError(f"{self.path} has segments that cannot be listed: {error.strerror}") from error
         return sorted(int(match[1], 16) for name in names if (match := _is_segment(name)) is not None)
 
+    def size(self) -> int:
+        """Return how long all segments are together, bytes."""
+        total = 0
+        for segment_id in self.segment_ids():
+            with suppress(FileNotFoundError):
+                total += (self.path / "segments" / f"{segment_id:08x}.seg").stat().st_size
+        return total
+
     def segment(self, segment_id: int) -> Segment | None:
         """Return the segment called `segment_id`, None when it is gone; StoreDamaged if it cannot be opened."""
         segment = self._segments.pop(segment_id, None) or _opened(self.path / "segments", segment_id)

@@ -91,7 +91,8 @@ class Log:
             place = Place(active.id, at, entry.size) if active is not None else None
             variant = head.variant_of(entry.stored) if entry.stored is not None else b""
             self._outcome.replaced += apply(self._index, transaction, entry.kind, entry, variant, place)
-            if entry.kind is not None:
+            if active is not None and entry.kind is not None:
+                active.visit(at, entry.visits)
                 records += (encode_header(self._header(entry, entry.kind)), entry.body)
                 at += entry.size
         if active is not None and records:

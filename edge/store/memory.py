@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from edge.caching.stored import StoredResponse
 from edge.policy.eviction import Evictor
 
-#: The longest content that is kept in memory.
-SMALL = 64 << 10
+#: The longest content that is kept in memory: what one read of a chunk returns.
+SMALL = 256 << 10
 
 # What the interpreter needs for one entry, its head and its places in the tables, beyond the bytes themselves.
 _ENTRY_COST = 1000

@@ -5,10 +5,11 @@ nobody asks for; its head is then written again and says what is left.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from edge.errors import StoreDamaged
+from edge.policy.reinsertion import Choice, Reinsertion, visits_left
 from edge.store import head
 from edge.store.entry import Entry, Outcome
 from edge.store.index import HeadRef, Index, Place, Transaction, intersection, without_generation
@@ -17,8 +18,9 @@ from edge.store.segment import FIRST, Segment, Segments
 
 # Records looked at between two moments at which the event loop's thread can go on.
 _YIELD_EVERY = 64
-# A quarter of a segment is moved at most, but a hot chunk can be moved from a small segment too.
-_ONE_CHUNK = HEADER_SIZE + CHUNK_SIZE
+# So much is read into memory at once, bytes.
+_BATCH_SIZE = 8 << 20
+_REINSERTION = Reinsertion(longest=HEADER_SIZE + CHUNK_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,55 +30,29 @@ class Candidate:
     Attributes:
         offset: where in the segment it lies.
         header: its header.
-        is_visited: whether it was used since it was written.
+        visits: how often it was used since it was written.
         is_needed: whether its generation is being written or read at present.
     """
 
     offset: int
     header: Header
-    is_visited: bool = False
+    visits: int = 0
     is_needed: bool = False
 
+    @property
+    def size(self) -> int:
+        """Length of the record in bytes."""
+        return self.header.size
 
-@dataclass(slots=True)
-class Choice:
-    """What to write again, what to forget, and which needed generations lose content."""
+    @property
+    def generation(self) -> bytes:
+        """The generation it belongs to."""
+        return self.header.generation
 
-    keep: list[Candidate] = field(default_factory=list)
-    drop: list[Candidate] = field(default_factory=list)
-    lost: set[bytes] = field(default_factory=set)
-
-
-def plan(candidates: Sequence[Candidate], *, allowance: int, reserve: int) -> Choice:
-    """Choose among `candidates`: at most `allowance` bytes of visited ones, and `reserve` bytes of needed ones."""
-    choice = Choice()
-    generations = set()
-    for candidate in candidates:
-        header = candidate.header
-        if header.kind is not Kind.CHUNK:
-            continue
-        if candidate.is_needed and header.size <= reserve:
-            reserve -= header.size
-        elif candidate.is_visited and header.size <= allowance:
-            allowance -= header.size
-        else:
-            choice.drop.append(candidate)
-            if candidate.is_needed:
-                choice.lost.add(header.generation)
-            continue
-        choice.keep.append(candidate)
-        generations.add(header.generation)
-    for candidate in candidates:
-        header = candidate.header
-        if header.kind is Kind.CHUNK:
-            continue
-        is_used = candidate.is_visited and header.size <= allowance
-        if header.generation in generations or candidate.is_needed or is_used:
-            choice.keep.append(candidate)
-            allowance -= header.size
-        else:
-            choice.drop.append(candidate)
-    return choice
+    @property
+    def is_content(self) -> bool:
+        """Whether it is a chunk."""
+        return self.header.kind is Kind.CHUNK
 
 
 class Reclaim:
@@ -105,19 +81,14 @@ class Reclaim:
     def free(self, segment: Segment, room: int, outcome: Outcome) -> None:
         """Move what is worth it from `segment` to the active one, which has `room`; forget the rest; free the file."""
         with self._index.writing() as transaction:
-            choice = plan(
-                self._candidates(transaction, segment),
-                allowance=min(max(segment.size // 4, _ONE_CHUNK), room // 3),
-                reserve=min(segment.size // 2, room // 2),
-            )
+            choice = _REINSERTION.choose(self._candidates(transaction, segment), size=segment.size, room=room)
             outcome.lost |= choice.lost
-            moved = self._copies(segment, choice, outcome)
             for candidate in choice.drop:
                 self._forget(transaction, candidate.header, outcome)
-            moved += self._shrunk(transaction, segment, choice.drop, outcome)
-            done = self._append(transaction, moved)
-            for entry in moved[done:]:
-                self._evict(transaction, entry.key_hash, entry.generation, outcome)
+            # Chunks come before heads, which then say no more than what was moved.
+            for batch in _batches(choice.keep):
+                self._write(transaction, self._copies(transaction, segment, batch, choice.drop, outcome), outcome)
+            self._write(transaction, self._shrunk(transaction, segment, choice.drop, outcome), outcome)
             self._index.unmark(transaction, segment.id)
         # Only now: a crash before this leaves the old records to those who look for them.
         self._segments.drop(segment)
@@ -130,8 +101,9 @@ class Reclaim:
             if not self._is_live(transaction, header, Place(segment.id, offset, header.size)):
                 continue
             names = (header.generation, header.key_hash) if header.kind is Kind.HEAD else (header.generation,)
-            is_visited = segment.is_visited(offset) or any(self._visits(name) > 1 for name in names)
-            candidates.append(Candidate(offset, header, is_visited, self._is_needed(header.generation)))
+            # In memory, coming counts as a visit.
+            visits = max(segment.visits(offset), *(self._visits(name) - 1 for name in names))
+            candidates.append(Candidate(offset, header, visits, self._is_needed(header.generation)))
         return candidates
 
     def _is_live(self, transaction: Transaction, header: Header, place: Place) -> bool:
@@ -142,22 +114,39 @@ class Reclaim:
         # What a removal is about lies in this segment or in an older one, so it goes with it.
         return False
 
-    def _copies(self, segment: Segment, choice: Choice, outcome: Outcome) -> list[Entry]:
-        """Return what is kept, to be written again; what turns out damaged is dropped instead."""
-        moved = []
-        for candidate in choice.keep:
+    def _write(self, transaction: Transaction, entries: Sequence[Entry], outcome: Outcome) -> None:
+        """Append `entries`; what there is no room for is evicted."""
+        done = self._append(transaction, entries)
+        for entry in entries[done:]:
+            self._evict(transaction, entry.key_hash, entry.generation, outcome)
+
+    def _copies(
+        self,
+        transaction: Transaction,
+        segment: Segment,
+        kept: Iterable[Candidate],
+        dropped: list[Candidate],
+        outcome: Outcome,
+    ) -> list[Entry]:
+        """Return what is kept, to be written again; what turns out damaged is forgotten and joins the `dropped`."""
+        entries = []
+        for candidate in kept:
             header = candidate.header
             try:
                 body = segment.body(candidate.offset, header)
                 stored = head.decode(body) if header.kind is Kind.HEAD else None
             except StoreDamaged:
                 outcome.damaged += 1
-                choice.drop.append(candidate)
+                dropped.append(candidate)
+                self._forget(transaction, header, outcome)
                 continue
-            moved.append(
-                Entry(header.kind, header.key_hash, header.generation, body, header.offset, stored, header.sequence)
-            )
-        return moved
+            entries.append(
+                Entry(
+                    header.kind, header.key_hash, header.generation, body, header.offset, stored, header.sequence,
+                    visits=visits_left(candidate),
+                )
+            )  # fmt: skip
+        return entries
 
     def _forget(self, transaction: Transaction, header: Header, outcome: Outcome) -> None:
         if header.kind is Kind.CHUNK:
@@ -202,3 +191,16 @@ class Reclaim:
         except StoreDamaged:
             return None
         return None
+
+
+def _batches(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:
+    """Yield `candidates` in groups of at most _BATCH_SIZE bytes, or of one."""
+    batch: list[Candidate] = []
+    size = 0
+    for candidate in candidates:
+        if batch and size + candidate.size > _BATCH_SIZE:
+            yield batch
+            batch, size = [], 0
+        batch.append(candidate)
+        size += candidate.size
+    yield batch

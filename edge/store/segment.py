@@ -13,6 +13,7 @@ from pathlib import Path
 from zlib import crc32
 
 from edge.errors import StoreDamaged, StoreError, StoreFull
+from edge.policy.reinsertion import MOST_VISITS
 from edge.store.record import HEADER_SIZE, Header, check_body
 from edge.store.scan import Scan
 
@@ -54,13 +55,14 @@ class Segment:
         """How many bytes can still be appended."""
         return self.size - self.tail
 
-    def visit(self, offset: int) -> None:
-        """Note that the record at `offset` was used."""
-        self._visited[offset >> _ACCESS_SHIFT] = 1
+    def visit(self, offset: int, times: int = 1) -> None:
+        """Note that the record at `offset` was used, so many `times`."""
+        at = offset >> _ACCESS_SHIFT
+        self._visited[at] = min(self._visited[at] + times, MOST_VISITS)
 
-    def is_visited(self, offset: int) -> bool:
-        """Return whether the record at `offset`, or one next to it, was used since it was written."""
-        return self._visited[offset >> _ACCESS_SHIFT] != 0
+    def visits(self, offset: int) -> int:
+        """Return how often the record at `offset`, or those next to it, were used since it was written."""
+        return self._visited[offset >> _ACCESS_SHIFT]
 
     def verified(self, offset: int) -> None:
         """Note that the checksum of the record at `offset`, longer than a window, was found right."""

@@ -74,6 +74,11 @@ class MemoryStore:
         content = bytes(self.contents.get(stored.generation, b""))
         return self._at_hand.setdefault(stored.generation, content)
 
+    def forget_memory(self) -> None:
+        """Let go of what is in memory, as a store does that needs the room."""
+        self._tokens.clear()
+        self._at_hand.clear()
+
     def visit(self, stored: StoredResponse) -> None:
         """Do nothing: nothing is ever let go of."""
 

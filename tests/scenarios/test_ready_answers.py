@@ -1,0 +1,242 @@
+"""A ready answer is what the full path would answer, octet for octet, or it is none."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.downstream.head import Head, head_length, parse_head
+from edge.downstream.ready import ReadyTable
+from edge.downstream.response import Http1Responder
+from edge.policy.limits import Limits
+from edge.policy.profile import PROFILES
+from edge.semantics.dates import format_date
+from edge.tasks import cancel_all
+from edge.testing.upstream import Answer
+from tests.exchange.world import World
+
+LIMITS = Limits()
+
+
+class Wire:
+    """What a responder writes to, as one string of octets."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, *pieces: bytes) -> None:
+        self.written += b"".join(pieces)
+
+    async def drained(self) -> None:
+        """Take all of it."""
+
+    def abort(self) -> None:
+        self.written += b"<reset>"
+
+    def soon(self, callback) -> None:
+        asyncio.get_running_loop().call_soon(callback)
+
+    def date(self) -> bytes:
+        return b"now"
+
+
+class Node:
+    """A driver and the table of ready answers before it."""
+
+    def __init__(self, profile: str = "safe", **site) -> None:
+        self.world = World(profile=PROFILES[profile], **site)
+        self.told = []
+        driver = self.world.driver
+        self.table = ReadyTable(
+            driver.prepared.find,
+            lambda answer, request, client, _: self.told.append((answer, request, client)),
+            self.world.clock,
+            swept=driver.prepared.sweep,
+        )
+
+    def ready(self, raw: bytes) -> bytes | None:
+        """Return what goes out without the full path, None when it must answer."""
+        pieces = self.table.by_octets(raw, "192.0.2.1", Wire().date)
+        if pieces is None:
+            pieces = self.table.by_request(raw, parsed(raw), "192.0.2.1", Wire().date)
+        return None if pieces is None else b"".join(pieces)
+
+    async def full(self, raw: bytes) -> bytes:
+        """Return what the full path writes."""
+        head, wire = parsed(raw), Wire()
+        responder = Http1Responder(wire, head.request, keep_alive=not head.wants_close)
+        await self.world.driver.handle(head.request, None, responder, "192.0.2.1")
+        await self.world.settle()
+        return wire.written
+
+
+def parsed(raw: bytes) -> Head:
+    assert head_length(raw, LIMITS) == len(raw)
+    return parse_head(raw, b"http", LIMITS)
+
+
+def raw(path: bytes = b"/", *lines: bytes, method: bytes = b"GET", version: bytes = b"1.1") -> bytes:
+    return b"\r\n".join([b"%s %s HTTP/%s" % (method, path, version), b"Host: a.test", *lines, b"", b""])
+
+
+paths = st.sampled_from([b"/", b"/a", b"/a?v=1"])
+request_lines = st.lists(
+    st.sampled_from([
+        b"Accept-Encoding: gzip", b"Accept-Encoding: br, gzip", b"Accept-Language: de", b"Accept-Language: en, de",
+        b"Cookie: a=b", b"Foo: 1", b"Foo: 2", b"Cache-Control: no-cache", b"Cache-Control: max-age=3",
+        b"Pragma: no-cache", b"Range: bytes=0-2", b'If-None-Match: "v1"', b"If-Modified-Since: Sat, 01 Jan 2022 00:00:00 GMT",
+        b"Authorization: x", b"Connection: keep-alive", b"Connection: close", b"Connection: Foo", b"Via: 1.1 other",
+        b"CDN-Loop: edge", b"X: y", b"Expect: 100-continue",
+    ]),
+    max_size=3,
+    unique_by=lambda line: line.partition(b":")[0],
+)  # fmt: skip
+response_fields = st.lists(
+    st.sampled_from([
+        (b"cache-control", b"max-age=5"), (b"cache-control", b"max-age=60, stale-while-revalidate=5"),
+        (b"cache-control", b"no-cache"), (b"cache-control", b"s-maxage=4, must-revalidate"), (b"cdn-cache-control", b"max-age=9"),
+        (b"vary", b"accept-encoding"), (b"vary", b"foo"), (b"vary", b"accept-language"), (b"vary", b"foo, accept-encoding"),
+        (b"age", b"2"), (b"etag", b'"v1"'), (b"content-language", b"de"), (b"via", b"1.0 x"), (b"set-cookie", b"a=b"),
+        (b"foreland-cache-control", b"max-age=7"), (b"cache-status", b"origin; hit"), (b"x-cache", b"theirs"),
+    ]),
+    max_size=5,
+    unique_by=lambda line: line[0],
+)  # fmt: skip
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("get"), paths, request_lines),
+        st.tuples(st.just("wait"), st.floats(0, 7)),
+        st.tuples(st.just("answer"), st.sampled_from([200, 404, 204, 301]), response_fields, st.integers(0, 40_000)),
+        st.tuples(st.just("remove"), paths),
+        st.tuples(st.just("post"), paths),
+        st.tuples(st.just("sweep")),
+    ),
+    max_size=30,
+)
+
+
+@given(steps=steps, profile=st.sampled_from(["safe", "strict-rfc"]), x_cache=st.booleans(), strip=st.booleans())
+def test_a_ready_answer_is_what_the_full_path_answers(steps, profile, x_cache, strip) -> None:
+    async def play() -> None:
+        node = Node(profile, x_cache=x_cache, strip_cookies=strip)
+        world = node.world
+        for step in steps:
+            match step:
+                case ("get", path, lines):
+                    octets = raw(path, *lines)
+                    # Twice, so that what the first answer prepares is asked for as well.
+                    for _ in range(2):
+                        ready = node.ready(octets)
+                        full = await node.full(octets)
+                        assert ready in {None, full}
+                case ("wait", seconds):
+                    world.clock.advance(seconds)
+                case ("answer", status, fields, size):
+                    date = (b"date", format_date(world.clock.now()))
+                    content = [b"x" * size] if size and status != 204 else []
+                    answer = Answer(status, [date, *fields], content)
+                    world.upstream.script = lambda _, answer=answer: answer
+                case ("remove", path):
+                    for stored in world.stored(path.partition(b"?")[0]):
+                        await world.store.remove(stored.key)
+                case ("post", path):
+                    await world.get(method=b"POST", path=path)
+                case ("sweep",):
+                    node.table.sweep()
+        await cancel_all()
+
+    asyncio.run(play())
+
+
+@pytest.fixture
+def fresh() -> Answer:
+    return Answer(fields=[(b"cache-control", b"max-age=60"), (b"etag", b'"v1"')], content=[b"hello"])
+
+
+async def test_the_third_of_like_requests_needs_neither_parsing_nor_deciding(fresh: Answer) -> None:
+    node = Node()
+    node.world.upstream.answers(fresh)
+    assert node.ready(raw()) is None
+    await node.full(raw())
+    assert node.ready(raw()) is None
+    await node.full(raw())
+    answer = node.ready(raw())
+    assert answer is not None
+    assert answer.endswith(b"\r\n\r\nhello")
+    assert node.table.by_octets(raw(), "192.0.2.1", Wire().date) is not None
+    assert [(told[1].method, told[2]) for told in node.told] == [(b"GET", "192.0.2.1")] * 2
+
+
+async def test_age_and_ttl_move_with_the_clock_until_the_lifetime_is_over(fresh: Answer) -> None:
+    node = Node()
+    node.world.upstream.answers(fresh)
+    await node.full(raw())
+    await node.full(raw())
+    for seconds in (0, 1, 58.5):
+        node.world.clock.advance(seconds)
+        answer = node.ready(raw())
+        assert answer is not None
+        assert answer == await node.full(raw())
+    assert b"Age: 59\r\n" in answer
+    node.world.clock.advance(0.5)
+    assert node.ready(raw()) is None
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(raw(b"/", b"Range: bytes=0-1"), id="a range request is not plain"),
+        pytest.param(raw(b"/", b"If-None-Match: *"), id="a conditional request is not plain"),
+        pytest.param(raw(b"/", b"Cache-Control: no-cache"), id="a request with directives is not plain"),
+        pytest.param(raw(method=b"HEAD"), id="HEAD is not plain"),
+        pytest.param(raw(version=b"1.0"), id="HTTP/1.0 is not plain"),
+        pytest.param(raw(b"/", b"Connection: close"), id="a last request is not plain"),
+        pytest.param(raw(b"/", b"Content-Length: 3"), id="a request with content is not plain"),
+        pytest.param(raw(b"/b"), id="another key has another answer"),
+        pytest.param(raw().replace(b"a.test", b"b.test"), id="another authority has none"),
+    ],
+)
+async def test_what_is_not_plain_takes_the_full_path(octets: bytes, fresh: Answer) -> None:
+    node = Node()
+    node.world.upstream.answers(fresh)
+    await node.full(raw())
+    await node.full(raw())
+    assert node.ready(raw()) is not None
+    assert node.ready(octets) is None
+
+
+async def test_a_removed_response_is_answered_no_longer(fresh: Answer) -> None:
+    node = Node()
+    node.world.upstream.answers(fresh, Answer(fields=[(b"cache-control", b"max-age=9")], content=[b"new"]))
+    await node.full(raw())
+    await node.full(raw())
+    assert node.ready(raw()) is not None
+    (stored,) = node.world.stored()
+    await node.world.store.remove(stored.key)
+    assert node.ready(raw()) is None
+    assert (await node.full(raw())).endswith(b"new")
+
+
+async def test_a_sweep_forgets_what_the_store_let_go_of(fresh: Answer) -> None:
+    node = Node()
+    node.world.upstream.answers(fresh)
+    await node.full(raw())
+    await node.full(raw())
+    node.ready(raw())
+    node.world.store.forget_memory()
+    node.table.sweep()
+    assert not node.table.heads
+    assert node.world.driver.prepared.find(parsed(raw()).request) is None
+
+
+async def test_no_more_heads_are_remembered_than_there_is_room_for(fresh: Answer) -> None:
+    node = Node()
+    node.world.upstream.script = lambda _: fresh
+    for _ in range(2):
+        await node.full(raw())
+    for number in range(5000):
+        assert node.ready(raw(b"/", b"X: %d" % number)) is not None
+    assert node.table.heads == 4096
+    assert node.ready(raw(b"/", b"X: " + b"y" * 4000)) is not None
+    assert node.table.heads == 4096
