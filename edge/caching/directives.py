@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from edge.errors import ParseError
 from edge.semantics.fields import FieldSection, is_token, list_members, unquote
@@ -10,6 +11,7 @@ from edge.semantics.structured import Item, parse_dictionary
 
 #: RFC 9111 §1.2.2: what a delta-seconds too large to represent is taken for.
 MAX_DELTA = 2**31
+_LONGEST_REMEMBERED = 256
 _digits = re.compile(rb"[0-9]+").fullmatch
 _DELTAS = frozenset({b"max-age", b"s-maxage", b"stale-while-revalidate", b"stale-if-error"})
 # Directives whose argument, where there is one, names the fields they are about.
@@ -63,19 +65,11 @@ def parse_directives(values: Sequence[bytes]) -> Directives:
 
     Several of `no-cache` or `private` are about all the fields they name, or, if one names none, about everything.
     """
-    arguments: dict[bytes, bytes | None] = {}
-    for value in values:
-        for member in list_members(value):
-            token, equals, argument = member.partition(b"=")
-            name, given = token.lower(), unquote(argument) if equals else None
-            if not is_token(name):
-                continue
-            if name in _QUALIFIABLE and name in arguments:
-                earlier = arguments[name]
-                arguments[name] = b"%s, %s" % (earlier, given) if earlier and given else None
-            else:
-                arguments.setdefault(name, given)
-    return Directives(arguments)
+    if not values:
+        return _NO_DIRECTIVES
+    if sum(map(len, values)) > _LONGEST_REMEMBERED:
+        return _parsed(values)
+    return _remembered(tuple(values))
 
 
 def parse_targeted(values: Sequence[bytes]) -> Directives | None:
@@ -122,3 +116,24 @@ def request_directives(fields: FieldSection) -> Directives:
 
 def _is_needed(name: bytes) -> bool:
     return name in _NEEDED or name.endswith(b"cache-control")
+
+
+def _parsed(values: Sequence[bytes]) -> Directives:
+    arguments: dict[bytes, bytes | None] = {}
+    for value in values:
+        for member in list_members(value):
+            token, equals, argument = member.partition(b"=")
+            name, given = token.lower(), unquote(argument) if equals else None
+            if not is_token(name):
+                continue
+            if name in _QUALIFIABLE and name in arguments:
+                earlier = arguments[name]
+                arguments[name] = b"%s, %s" % (earlier, given) if earlier and given else None
+            else:
+                arguments.setdefault(name, given)
+    return Directives(arguments)
+
+
+# Few values stand in most messages.
+_remembered = lru_cache(maxsize=1024)(_parsed)
+_NO_DIRECTIVES = Directives({})

@@ -1,15 +1,17 @@
 """What goes to the origin, and what comes back, as messages (RFC 9110 §7.6)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edge.exchange.exchange import Exchange
 from edge.ports import UpstreamResponse
 from edge.semantics.dates import format_date
 from edge.semantics.fields import FieldSection
-from edge.semantics.forwarding import end_to_end, with_hop, without_untrusted
+from edge.semantics.forwarding import HOP_BY_HOP, UNTRUSTED, connection_options, end_to_end
 from edge.semantics.messages import Request, Response
 from edge.semantics.negotiation import normalised_encodings
 
+# Fields that mean nothing further on, that no client may set, or that this hop makes itself.
+_MADE_ANEW = HOP_BY_HOP | UNTRUSTED | {b"host", b"expect", b"content-length", b"accept-encoding", b"via", b"cdn-loop"}
 #: Methods whose request content means nothing (RFC 9110 §9.3.1), so that it is not passed on.
 WITHOUT_CONTENT = frozenset({b"GET", b"HEAD"})
 
@@ -32,22 +34,26 @@ class Forwarded:
 def forwarded_fields(ex: Exchange) -> FieldSection:
     """Return the client's fields as they may go on, with what this hop adds."""
     request = ex.request
-    fields = without_untrusted(end_to_end(request.fields)).without(b"host", b"expect", b"content-length")
+    fields = request.fields
+    options = connection_options(fields)
+    lines = [line for line in fields if line[0] not in _MADE_ANEW and line[0] not in options and b"_" not in line[0]]
     if ex.site.strip_cookies:
-        fields = fields.without(b"cookie")
-    if b"accept-encoding" in fields:
+        lines = [line for line in lines if line[0] != b"cookie"]
+    if b"accept-encoding" not in options and (encodings := normalised_encodings(fields)):
         # One spelling for each meaning, and only codings this node can decode for a client that cannot.
-        encodings = normalised_encodings(fields)
-        fields = fields.replacing(b"accept-encoding", encodings) if encodings else fields.without(b"accept-encoding")
-    fields = with_hop(fields, ex.node, request.version)
-    if request.method == b"OPTIONS" and (hops := hops_left(request)):
-        fields = fields.replacing(b"max-forwards", b"%d" % (hops - 1))
-    loops = b", ".join([*fields.values(b"cdn-loop"), ex.node])
-    return fields.replacing(b"cdn-loop", loops).with_lines(
+        lines.append((b"accept-encoding", encodings))
+    hop = b"%d.%d %s" % (*request.version, ex.node)
+    lines += [
+        (b"via", b", ".join([*fields.values(b"via"), hop])),
+        (b"cdn-loop", b", ".join([*fields.values(b"cdn-loop"), ex.node])),
         (b"x-forwarded-for", ex.client.encode("ascii", "replace")),
         (b"x-forwarded-proto", request.target.scheme),
         (b"x-forwarded-host", request.target.authority),
-    )
+    ]
+    if request.method == b"OPTIONS" and (hops := hops_left(request)):
+        lines = [line for line in lines if line[0] != b"max-forwards"]
+        lines.append((b"max-forwards", b"%d" % (hops - 1)))
+    return FieldSection(lines)
 
 
 def hops_left(request: Request) -> int | None:
@@ -58,10 +64,10 @@ def hops_left(request: Request) -> int | None:
 
 def forwarded_request(ex: Exchange, fields: FieldSection) -> Request:
     """Return the request to send with `fields`; content goes on only with methods that give it a meaning."""
-    request = replace(ex.request, target=ex.target, fields=fields)
+    request = ex.request
     if request.method in WITHOUT_CONTENT:
-        return replace(request, has_content=False, content_length=None)
-    return request
+        return Request(request.method, ex.target, fields, request.version)
+    return Request(request.method, ex.target, fields, request.version, request.has_content, request.content_length)
 
 
 def received_head(upstream: UpstreamResponse) -> Response:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,7 @@ from edge.store.inspect import Inspection
 #: Exit codes, as of `edge` as a whole: 1 failure at run time, 2 wrong usage (click's), 3 invalid configuration.
 FAILED, INVALID = 1, 3
 
+_is_status = re.compile(r"[1-9](?:[0-9]{2}|xx)").fullmatch
 # What click calls with the values of its options.
 Command = Callable[..., None]
 
@@ -93,6 +95,13 @@ def _octets(_: click.Context, parameter: click.Parameter, value: str | None) -> 
     return os.fsencode(value.lower() if parameter.name == "host" else value)
 
 
+def _statuses(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if _is_status(value.lower()) is None:
+            raise click.BadParameter(f"{value!r} is not a status such as 404, or a class such as 4xx")
+    return tuple(value.lower() for value in values)
+
+
 _STORE = [
     click.option(
         "--cache", metavar="DIR", help="Directory of the store; the configuration's, or its default, if not given."
@@ -105,7 +114,9 @@ _STORE = [
 _SELECTION = [
     click.option("--prefix", metavar="URL|PATH", callback=_octets, help="Only URLs, or paths, that begin like this."),
     click.option("--host", callback=_octets, help="Only this host, or host:port."),
-    click.option("--status", "statuses", multiple=True, metavar="CODE", help="Only this status, or class such as 4xx."),
+    click.option(
+        "--status", "statuses", multiple=True, metavar="CODE", callback=_statuses, help="Only this status, or 4xx."
+    ),
     click.option("--min-size", type=_Quantity(SIZE), help="Only content of this size or more, such as 10MiB."),
     click.option("--max-size", type=_Quantity(SIZE), help="Only content of this size or less."),
     click.option("--older", type=_Quantity(DURATION), help="Only what is of this age or older, such as 2h."),

@@ -11,6 +11,9 @@ from math import inf
 #: Content of up to so many octets is always admitted: it takes little room, and each hit on it saves a whole request.
 ALWAYS = 64 << 10
 
+#: Seconds for which what is written should stay: a disk that is written over more than six times a day is under pressure.
+MIN_AGE = 4 * 3600.0
+
 # Bits of a filter for each key that it can be given at most.  Those contents are mostly far larger than ALWAYS.
 _BITS_PER_KEY = 4
 

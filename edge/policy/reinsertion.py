@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 #: More uses of a record than so many are not told apart: it outlasts as many rounds at most.
-MOST_VISITS = 3
+MOST_VISITS = 2
 
 
 class Record(Protocol):

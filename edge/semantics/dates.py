@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
 from edge.errors import ParseError
 
@@ -17,6 +18,8 @@ _imf_fixdate = re.compile(rb"%s, ([0-9]{2}) %s ([0-9]{4}) %s GMT" % (_DAY, _MONT
 _rfc850_date = re.compile(rb"%s, ([0-9]{2})-%s-([0-9]{2}) %s GMT" % (_LONG_DAY, _MONTH, _TIME)).fullmatch
 _asctime_date = re.compile(rb"%s %s ([0-9]{2}| [0-9]) %s ([0-9]{4})" % (_DAY, _MONTH, _TIME)).fullmatch
 
+_IMF_LENGTH = len("Sun, 06 Nov 1994 08:49:37 GMT")
+
 _EPOCH = date(1970, 1, 1).toordinal()
 _FIRST = (1 - _EPOCH) * 86400
 _LAST = (date(9999, 12, 31).toordinal() - _EPOCH + 1) * 86400 - 1
@@ -30,9 +33,8 @@ def parse_date(value: bytes, now: float) -> int:
     Raises:
         ParseError: for anything but one of the three formats of RFC 9110 §5.6.7, and for a day no calendar has.
     """
-    if (match := _imf_fixdate(value)) is not None:
-        day, month, year, hour, minute, second = match.groups()
-        return _seconds(int(year), _MONTH_NUMBERS[month], int(day), (int(hour), int(minute), int(second)))
+    if len(value) == _IMF_LENGTH and (seconds := _from_imf_fixdate(value)) is not None:
+        return seconds
     if (match := _rfc850_date(value)) is not None:
         day, month, year, hour, minute, second = match.groups()
         time = (int(hour), int(minute), int(second))
@@ -51,6 +53,15 @@ def format_date(seconds: float) -> bytes:
         _DAYS[day.weekday()], day.day, _MONTHS[day.month - 1], day.year,
         rest // 3600, rest // 60 % 60, rest % 60,
     )  # fmt: skip
+
+
+# The same few dates are read again and again: of what is stored, and of the present second.
+@lru_cache(maxsize=4096)
+def _from_imf_fixdate(value: bytes) -> int | None:
+    if (match := _imf_fixdate(value)) is None:
+        return None
+    day, month, year, hour, minute, second = match.groups()
+    return _seconds(int(year), _MONTH_NUMBERS[month], int(day), (int(hour), int(minute), int(second)))
 
 
 def _seconds(year: int, month: int, day: int, time: tuple[int, int, int]) -> int:

@@ -78,15 +78,19 @@ class FieldSection:
 
     def members(self, name: bytes) -> list[bytes]:
         """Return the members of the list-based field `name` over all its lines, empty members left out."""
-        return [member for value in self.values(name) for member in list_members(value)]
+        values = self.values(name)
+        if len(values) == 1:
+            return list_members(values[0])
+        return [member for value in values for member in list_members(value)]
 
     def without(self, *names: bytes) -> "FieldSection":
         """Return the section without the lines called one of `names`."""
-        return FieldSection(line for line in self.lines if line[0] not in names)
+        lines = [line for line in self.lines if line[0] not in names]
+        return FieldSection(lines) if len(lines) < len(self.lines) else self
 
     def filtered(self, keep: Callable[[bytes], bool]) -> "FieldSection":
         """Return the section with the lines whose name `keep` accepts."""
-        return FieldSection(line for line in self.lines if keep(line[0]))
+        return FieldSection([line for line in self.lines if keep(line[0])])
 
     def with_lines(self, *lines: Line) -> "FieldSection":
         """Return the section with `lines` added at its end."""
@@ -110,6 +114,9 @@ def list_members(value: bytes) -> list[bytes]:
 
     A quote that never closes protects no comma.
     """
+    if b"," not in value:
+        member = value.strip(b" \t")
+        return [member] if member else []
     members = value.split(b",") if b'"' not in value else _split_outside_quotes(value)
     return [member for member in (member.strip(b" \t") for member in members) if member]
 

@@ -3,8 +3,10 @@
 RFC 9110 §7.6 (forwarding), RFC 8586 (CDN-Loop).
 """
 
+from functools import lru_cache
+
 from edge.errors import ParseError
-from edge.semantics.fields import FieldSection
+from edge.semantics.fields import FieldSection, list_members
 
 #: RFC 9110 §7.6.1, and what never means anything on the next hop.
 HOP_BY_HOP = frozenset({
@@ -18,6 +20,7 @@ NEVER_CONNECTION_OPTIONS = frozenset({
     b"early-data",
 })  # fmt: skip
 #: Request fields that steer origins behind the cache's back: not part of the key, so never taken from a client.
+#: So are names with an underscore, which reach CGI-like origins as the ones with a hyphen.
 UNTRUSTED = frozenset({
     b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port",
     b"x-forwarded-scheme", b"x-forwarded-server", b"x-forwarded-prefix", b"x-forwarded-ssl", b"x-forwarded",
@@ -27,9 +30,15 @@ UNTRUSTED = frozenset({
 })  # fmt: skip
 
 
+_NO_OPTIONS: frozenset[bytes] = frozenset()
+# What nearly every message says, and what names no field that is not dropped anyway.
+_HARMLESS = frozenset({b"keep-alive", b"close"})
+
+
 def connection_options(fields: FieldSection) -> frozenset[bytes]:
     """Return the lower-case connection options of a message."""
-    return frozenset(option.lower() for option in fields.members(b"connection"))
+    values = fields.values(b"connection")
+    return _options(tuple(values)) if values else _NO_OPTIONS
 
 
 def check_connection_options(fields: FieldSection) -> None:
@@ -40,16 +49,9 @@ def check_connection_options(fields: FieldSection) -> None:
 
 def end_to_end(fields: FieldSection) -> FieldSection:
     """Return the fields that may go on to the next hop (RFC 9110 §7.6.1)."""
-    dropped = HOP_BY_HOP | connection_options(fields)
-    return fields.filtered(lambda name: name not in dropped)
-
-
-def without_untrusted(fields: FieldSection) -> FieldSection:
-    """Return request fields without those that only a trusted proxy may set, or that many origins read as another.
-
-    A name with an underscore reaches CGI-like origins as the one with a hyphen, so it is dropped.
-    """
-    return fields.filtered(lambda name: name not in UNTRUSTED and b"_" not in name)
+    options = connection_options(fields)
+    dropped = HOP_BY_HOP if options <= _HARMLESS else HOP_BY_HOP | options
+    return FieldSection([line for line in fields.lines if line[0] not in dropped])
 
 
 def loop_count(fields: FieldSection, node: bytes) -> int:
@@ -59,8 +61,6 @@ def loop_count(fields: FieldSection, node: bytes) -> int:
     return max(loops, vias)
 
 
-def with_hop(fields: FieldSection, node: bytes, version: tuple[int, int]) -> FieldSection:
-    """Return message fields with this hop added to Via (RFC 9110 §7.6.3), the received `version` in front."""
-    received = fields.values(b"via")
-    member = b"%d.%d %s" % (*version, node)
-    return fields.replacing(b"via", b", ".join([*received, member]))
+@lru_cache(maxsize=256)
+def _options(values: tuple[bytes, ...]) -> frozenset[bytes]:
+    return frozenset(option.lower() for value in values for option in list_members(value))

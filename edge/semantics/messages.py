@@ -1,6 +1,6 @@
 """Message heads: what is left of a request or a response when framing is taken away (RFC 9110 §6)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edge.semantics.fields import FieldSection
 from edge.semantics.target import Target
@@ -45,7 +45,7 @@ class Request:
 
     def with_fields(self, fields: FieldSection) -> "Request":
         """Return the same request with another field section."""
-        return replace(self, fields=fields)
+        return Request(self.method, self.target, fields, self.version, self.has_content, self.content_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Response:
 
     def with_fields(self, fields: FieldSection) -> "Response":
         """Return the same response with another field section."""
-        return replace(self, fields=fields)
+        return Response(self.status, fields, self.reason)
 
 
 def may_have_content(method: bytes, status: int) -> bool:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 
 from edge.semantics.fields import QUOTED_STRING, TOKEN, FieldSection, list_members
 
 #: Members of one field that are read; a client with more preferences than this is not negotiating.
 MAX_MEMBERS = 64
+_LONGEST_REMEMBERED = 256
 
 _PARAMETER = rb"(%s)=(%s|%s)" % (TOKEN, TOKEN, QUOTED_STRING)
 _parameter = re.compile(_PARAMETER)
@@ -30,7 +32,11 @@ def weighted(values: Sequence[bytes]) -> list[tuple[bytes, int]]:
 
 def coding_quality(fields: FieldSection, coding: bytes) -> int:
     """Return how much Accept-Encoding wants `coding` (`identity`: none), 0 when it refuses it, at most 1000."""
-    return 1000 if b"accept-encoding" not in fields else _coding_quality(_codings(fields), coding)
+    return (
+        1000
+        if b"accept-encoding" not in fields
+        else _coding_quality(_codings(fields.values(b"accept-encoding")), coding)
+    )
 
 
 def best_coding(fields: FieldSection, offered: Sequence[bytes]) -> bytes | None:
@@ -41,7 +47,7 @@ def best_coding(fields: FieldSection, offered: Sequence[bytes]) -> bytes | None:
     """
     if b"accept-encoding" not in fields:
         return b"identity"
-    codings = _codings(fields)
+    codings = _codings(fields.values(b"accept-encoding"))
     qualities = [(_coding_quality(codings, coding), coding) for coding in (*offered, b"identity")]
     quality, best = max(qualities, key=lambda pair: pair[0])
     return best if quality else None
@@ -49,8 +55,10 @@ def best_coding(fields: FieldSection, offered: Sequence[bytes]) -> bytes | None:
 
 def normalised_encodings(fields: FieldSection) -> bytes:
     """Return the codings of br, gzip and zstd that the client names or admits with `*`, as an Accept-Encoding value."""
-    codings = _codings(fields)
-    return b", ".join(coding for coding in _NORMALISED if _coding_quality(codings, coding))
+    values = fields.values(b"accept-encoding")
+    if sum(map(len, values)) > _LONGEST_REMEMBERED:
+        return _normalised_encodings(values)
+    return _remembered_encodings(tuple(values))
 
 
 def language_quality(fields: FieldSection, tag: bytes) -> int:
@@ -81,11 +89,20 @@ def _quality(parameters: bytes) -> int | None:
     return 1000
 
 
-def _codings(fields: FieldSection) -> dict[bytes, int]:
-    return {_ALIASES.get(name, name): quality for name, quality in weighted(fields.values(b"accept-encoding"))}
+def _codings(values: Sequence[bytes]) -> dict[bytes, int]:
+    return {_ALIASES.get(name, name): quality for name, quality in weighted(values)}
 
 
 def _coding_quality(codings: dict[bytes, int], coding: bytes) -> int:
     # RFC 9110 §12.5.3: no coding at all is acceptable unless refused by name or by "*", but wanted least.
     unlisted = 1 if coding == b"identity" else 0
     return codings.get(_ALIASES.get(coding, coding), codings.get(b"*", unlisted))
+
+
+def _normalised_encodings(values: Sequence[bytes]) -> bytes:
+    codings = _codings(values)
+    return b", ".join(coding for coding in _NORMALISED if _coding_quality(codings, coding))
+
+
+# Browsers send a handful of different values.
+_remembered_encodings = lru_cache(maxsize=256)(_normalised_encodings)

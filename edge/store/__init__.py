@@ -9,7 +9,7 @@ Start with `disk`, which implements the exchange's `Store` port on one node dire
 A response is a head and, under its generation, chunks of content.  Content comes in through a `fill`, waits in the
 `ledger`, where it can be read already, and goes by the `flush` to the `log`, which appends it and tells the index; the
 oldest segment makes room (`reclaim`) so that the quota holds (`layout`).  Content goes out through a `reader`, from the
-`memory` tier, the ledger or a segment.  `recovery` makes the index whole when the node was not left cleanly.
+`memory` tier, the ledger or a segment; what is not admitted is only `passing`.  `recovery` makes the index whole when the node was not left cleanly.
 
 The event loop owns the ledger and the memory tier and reads the index; one writer thread owns everything that changes
 the disk.  What passes between the two is in `entry`.

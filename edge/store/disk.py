@@ -13,6 +13,7 @@ from typing import Self
 from edge.caching.stored import StoredResponse
 from edge.clock import Clock
 from edge.errors import StoreDamaged, StoreError, StoreFull
+from edge.policy.admission import Admission
 from edge.store import head, recovery
 from edge.store.fill import Fill
 from edge.store.flush import Flush
@@ -22,6 +23,7 @@ from edge.store.ledger import Ledger
 from edge.store.log import Log
 from edge.store.memory import SMALL, Known, Memory
 from edge.store.node import Node
+from edge.store.passing import Allowance, Passing
 from edge.store.reader import DiskSource, MemorySource, Reader
 from edge.store.record import key_hash
 from edge.store.segment import Segments, allow_open_files
@@ -30,6 +32,8 @@ log = logging.getLogger("edge.store")
 
 # Threads that wait for the disk; each serves one window at a time.
 _READER_THREADS = 4
+# What contents that are not admitted take of the memory together while they come in, bytes.
+_PASSING = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Stats:
         segments: how many there are.
         memory_bytes: what the memory tier holds.
         waiting_bytes: what is not written yet.
+        refusals: contents not admitted because the disk was written over too fast, since the start.
         evictions: stored responses dropped to make room, since the start.
         damaged: records or files found damaged or gone, since the start.
         write_errors: groups that the disk did not take, since the start.
@@ -57,6 +62,7 @@ class Stats:
     segments: int
     memory_bytes: int
     waiting_bytes: int
+    refusals: int
     evictions: int
     damaged: int
     write_errors: int
@@ -75,7 +81,7 @@ class _Opened:
 class Disk:
     """Stored responses in a node directory, with the hottest of them in memory."""
 
-    def __init__(self, opened: _Opened, layout: Layout, *, memory: int, clock: Clock) -> None:
+    def __init__(self, opened: _Opened, layout: Layout, *, memory: int, clock: Clock, min_age: float) -> None:
         """Take over what `start` has opened."""
         self._layout, self._node, self._segments = layout, opened.node, opened.segments
         recovered = opened.recovered
@@ -91,24 +97,30 @@ class Disk:
         self._pool = ThreadPoolExecutor(_READER_THREADS, "store-read")
         self._reader = Reader(self._segments, self._index, self._pool)
         self._flush = Flush(self._ledger, self._log, self._thread, clock)
+        self._clock = clock
+        self._admission = Admission(layout.segments, min_age=min_age, now=clock.monotonic())
+        self._passing = Allowance(_PASSING)
         self._is_open = True
 
     @classmethod
-    async def start(cls, path: Path, *, quota: int, memory: int, clock: Clock) -> Self:
+    async def start(cls, path: Path, *, quota: int, memory: int, clock: Clock, min_age: float = 0.0) -> Self:
         """Open the node directory at `path`, or make it.
 
         Args:
             path: the directory, which nobody else uses.
             quota: what it may take of the disk, bytes.
             memory: what heads and small contents may take of the memory, bytes.
-            clock: says when to try a disk again that has refused something.
+            clock: says when to try a disk again that has refused something, and how fast it is written over.
+
+            min_age: large contents are written on their second request only, while the quota would otherwise be
+                written over in fewer seconds than this; 0 to write everything.
 
         Raises:
             StoreError: it is in use, of another format, not ours, or too small.
         """
         layout = Layout.of(quota)
         opened = await asyncio.to_thread(_open, path, layout)
-        disk = cls(opened, layout, memory=memory, clock=clock)
+        disk = cls(opened, layout, memory=memory, clock=clock, min_age=min_age)
         try:
             await disk._begin(opened.recovered.doubtful.values())
         except StoreError:
@@ -164,10 +176,11 @@ class Disk:
 
     async def writer(
         self, key: bytes, *, length: int | None, extends: StoredResponse | None = None, start: int = 0
-    ) -> Fill:
+    ) -> Fill | Passing:
         """Begin to store content of `length` octets (None: not known) from offset `start` on.
 
-        With `extends`, the content is added to that response's generation; its own octets stay readable.
+        With `extends`, the content is added to that response's generation; its own octets stay readable.  Content that
+        is not admitted is there for those who follow the fill, and is not found once it is over.
 
         Raises:
             StoreFull: it does not fit, the disk does not take anything at present, or the response is being extended.
@@ -180,8 +193,12 @@ class Disk:
             raise StoreFull("the content does not fit the quota")
         if extends is not None and not self._ledger.may_extend(extends.generation):
             raise StoreFull("the response is being extended")
+        name = key_hash(key)
+        is_known = extends is not None or bool(self._ledger.heads(name))
+        if not self._admission.admits(name, length, is_known=is_known, now=self._clock.monotonic()):
+            return Passing(self._passing, start)
         return Fill(
-            self._ledger, self._reader, key_hash(key), extends.generation if extends is not None else os.urandom(8),
+            self._ledger, self._reader, name, extends.generation if extends is not None else os.urandom(8),
             start=start, limit=limit, held=extends.ranges if extends is not None else None,
         )  # fmt: skip
 
@@ -222,6 +239,7 @@ class Disk:
             segments=len(self._segments),
             memory_bytes=self._memory.used,
             waiting_bytes=self._ledger.size,
+            refusals=self._admission.refused,
             evictions=self._ledger.evicted,
             damaged=self._ledger.damaged,
             write_errors=self._flush.errors,

@@ -82,14 +82,15 @@ class Flush:
 
     def _settle(self, entries: list[Entry], number: int, work: asyncio.Future[Outcome]) -> None:
         outcome = work.result()
-        self._note(outcome)
+        self._note(outcome, has_written=any(entry.size for entry in entries[: outcome.done]))
         self._ledger.settle(entries, number, outcome)
 
-    def _note(self, outcome: Outcome) -> None:
+    def _note(self, outcome: Outcome, *, has_written: bool) -> None:
         if outcome.error is None:
-            if self._paused_until is not None:
+            # What only forgets something says nothing about the disk.
+            if self._paused_until is not None and has_written:
                 log.warning("the store takes new content again")
-            self._paused_until = None
+                self._paused_until = None
             return
         self.errors += 1
         if self._paused_until is None:

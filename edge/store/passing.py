@@ -40,7 +40,7 @@ class Passing:
         """Return the octets [start, end) of what has been written so far, for those who follow the fill."""
         return PassingSource(self._data, start - self._start, end - self._start)
 
-    async def commit(self, stored: StoredResponse) -> None:  # noqa: ARG002 - the port's signature
+    async def commit(self, stored: StoredResponse) -> None:
         """Raise StoreFull: nothing is found of it.  Those who follow can read on until `abort`."""
         raise StoreFull("not admitted")
 
@@ -60,9 +60,9 @@ class PassingSource:
         """Return the next piece, b"" at the end; StoreDamaged when it was not written."""
         if self._at >= self._end:
             return b""
-        piece = bytes(self._data[self._at : min(self._at + _PIECE, self._end)])
-        if not piece:
+        if not 0 <= self._at < len(self._data):
             raise StoreDamaged("what was not admitted is gone")
+        piece = bytes(self._data[self._at : min(self._at + _PIECE, self._end)])
         self._at += len(piece)
         return piece
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from edge.errors import StoreDamaged
-from edge.policy.reinsertion import Choice, Reinsertion, visits_left
+from edge.policy.reinsertion import Reinsertion, visits_left
 from edge.store import head
 from edge.store.entry import Entry, Outcome
 from edge.store.index import HeadRef, Index, Place, Transaction, intersection, without_generation

@@ -210,3 +210,9 @@ def test_parsing_a_targeted_field_takes_whatever_octets(values):
     directives = parse_targeted(values)
     if directives is not None:
         assert all(directives.delta(name) >= 0 for name in directives.arguments)
+
+
+def test_a_long_value_is_parsed_as_a_short_one_is():
+    directives = parse_directives([b"max-age=5" + b", x=1" * 200])
+    assert directives.delta(b"max-age") == 5
+    assert set(directives.arguments) == {b"max-age", b"x"}

@@ -4,6 +4,7 @@ from edge.exchange.exchange import Exchange
 from edge.exchange.forward import forwarded_fields, forwarded_request, hops_left, received_head
 from edge.exchange.site import Site
 from edge.semantics.fields import FieldSection
+from edge.semantics.forwarding import UNTRUSTED
 from edge.semantics.messages import Request
 from edge.semantics.target import Target
 from edge.testing.clock import ManualClock
@@ -45,6 +46,25 @@ def test_what_this_hop_adds() -> None:
 )
 def test_fields(fields: list, name: bytes, value: bytes | None) -> None:
     assert forwarded_fields(exchange(*fields)).get(name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        *(pytest.param(name, False, id=f"{name.decode()} is not a client's to say") for name in sorted(UNTRUSTED)),
+        pytest.param(b"x_real-ip", False, id="an underscore reaches some origins as a hyphen"),
+        pytest.param(b"x-requested-with", True, id="any other field goes on"),
+        pytest.param(b"early-data", True, id="early data must be told (RFC 8470)"),
+    ],
+)
+def test_what_a_client_says_goes_on(name: bytes, *, kept: bool) -> None:
+    assert (b"theirs" in forwarded_fields(exchange((name, b"theirs"))).values(name)) is kept
+
+
+def test_a_hop_is_added_behind_the_others() -> None:
+    fields = forwarded_fields(exchange((b"via", b"1.0 a"), (b"cdn-loop", b"b"), (b"x", b"1"), (b"via", b"2 c")))
+    assert fields.values(b"via") == [b"1.0 a, 2 c, 1.1 edge"]
+    assert fields.values(b"cdn-loop") == [b"b, edge"]
 
 
 def test_cookies_can_be_stripped() -> None:

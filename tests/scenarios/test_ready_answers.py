@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.downstream.head import Head, head_length, parse_head
@@ -116,6 +116,7 @@ steps = st.lists(
 )
 
 
+@settings(max_examples=300)
 @given(steps=steps, profile=st.sampled_from(["safe", "strict-rfc"]), x_cache=st.booleans(), strip=st.booleans())
 def test_a_ready_answer_is_what_the_full_path_answers(steps, profile, x_cache, strip) -> None:
     async def play() -> None:

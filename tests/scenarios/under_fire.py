@@ -74,7 +74,9 @@ class Fire:
 
     async def _see_what_is_left(self, session: aiohttp.ClientSession, url: str, began: float) -> None:
         for number, (path, size) in enumerate(self._sizes.items()):
-            async with session.get(f"{url}{path}?_size={size}", headers={"Cache-Control": "only-if-cached"}) as response:
+            async with session.get(
+                f"{url}{path}?_size={size}", headers={"Cache-Control": "only-if-cached"}
+            ) as response:
                 content, status = await response.read(), response.headers.get("Cache-Status", "")
             if number == 0:
                 self.tally.starts.append(time.monotonic() - began)

@@ -150,3 +150,9 @@ def test_list_members_loses_nothing_but_commas_and_white_space(value):
 )
 def test_unquote(value, expected):
     assert unquote(value) == expected
+
+
+def test_members_of_one_line_and_of_several():
+    assert FieldSection([(b"a", b"1, 2")]).members(b"a") == [b"1", b"2"]
+    assert FieldSection([(b"a", b"1, 2"), (b"b", b"x"), (b"a", b",3")]).members(b"a") == [b"1", b"2", b"3"]
+    assert FieldSection([(b"b", b"x")]).members(b"a") == []

@@ -7,13 +7,10 @@ from edge.semantics.fields import FieldSection
 from edge.semantics.forwarding import (
     HOP_BY_HOP,
     NEVER_CONNECTION_OPTIONS,
-    UNTRUSTED,
     check_connection_options,
     connection_options,
     end_to_end,
     loop_count,
-    with_hop,
-    without_untrusted,
 )
 
 
@@ -56,19 +53,6 @@ def test_end_to_end(lines, kept):
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"),
-    [
-        *(pytest.param(name, False, id=f"{name.decode()} is not a client's to say") for name in sorted(UNTRUSTED)),
-        pytest.param(b"x_real-ip", False, id="an underscore reaches some origins as a hyphen"),
-        pytest.param(b"x-requested-with", True, id="any other field goes on"),
-        pytest.param(b"early-data", True, id="early data must be told (RFC 8470)"),
-    ],
-)
-def test_without_untrusted(name, kept):
-    assert (name in without_untrusted(FieldSection([(name, b"x")]))) is kept
-
-
-@pytest.mark.parametrize(
     ("lines", "expected"),
     [
         pytest.param([], 0, id="never"),
@@ -82,9 +66,3 @@ def test_without_untrusted(name, kept):
 )
 def test_loop_count(lines, expected):
     assert loop_count(FieldSection(lines), b"n") == expected
-
-
-def test_a_hop_is_added_behind_the_others():
-    fields = FieldSection([(b"via", b"1.1 a"), (b"x", b"1"), (b"via", b"2 b")])
-    assert list(with_hop(fields, b"n", (1, 0))) == [(b"x", b"1"), (b"via", b"1.1 a, 2 b, 1.0 n")]
-    assert list(with_hop(FieldSection(), b"n", (1, 1))) == [(b"via", b"1.1 n")]

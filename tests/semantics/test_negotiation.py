@@ -149,3 +149,8 @@ def test_nothing_raises(values):
         (coding, 1000) for coding in (b"br", b"gzip", b"zstd") if values and coding_quality(fields, coding)
     ]
     assert 0 <= language_quality(languages(*values), b"a-b") <= 1000
+
+
+def test_a_long_accept_encoding_is_normalised_as_a_short_one_is():
+    fields = FieldSection([(b"accept-encoding", b"gzip, br;q=0" + b", x" * 200)])
+    assert normalised_encodings(fields) == b"gzip"

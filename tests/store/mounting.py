@@ -61,6 +61,10 @@ class Ext4:
         _run("umount", str(self.path))
         _run("mount", self.device, str(self.path))
 
+    def fail(self) -> None:
+        """Let the file system find an error in itself."""
+        Path(f"/sys/fs/ext4/{Path(self.device).name}/trigger_fs_error").write_text("on purpose")
+
     def remount(self, option: str) -> None:
         """Change how it is mounted."""
         _run("mount", "-o", f"remount,{option}", str(self.path))

@@ -2,49 +2,7 @@
 
 import itertools
 
-import pytest
-
-from edge.store.reclaim import Candidate, plan
-from edge.store.record import Kind, header_of
 from tests.store.keeping import MIB, a_disk, content_of, content_or_none, keep
-
-SIZE = 1000
-
-
-def chunk(generation: bytes, *, visited=False, needed=False) -> Candidate:
-    return a_candidate(Kind.CHUNK, generation, visited, needed)
-
-
-def head(generation: bytes, *, visited=False, needed=False) -> Candidate:
-    return a_candidate(Kind.HEAD, generation, visited, needed)
-
-
-def a_candidate(kind: Kind, generation: bytes, visited: bool, needed: bool) -> Candidate:
-    header = header_of(kind, b"", key_hash=bytes(16), generation=generation, sequence=1)
-    return Candidate(0, header._replace(length=SIZE - 60), is_visited=visited, is_needed=needed)
-
-
-@pytest.mark.parametrize(
-    ("candidates", "kept", "lost"),
-    [
-        pytest.param([chunk(b"a"), head(b"a")], [], set(), id="what nobody visited goes"),
-        pytest.param([chunk(b"a", visited=True), head(b"a")], [0, 1], set(), id="a visited chunk takes its head along"),
-        pytest.param([chunk(b"a"), head(b"a", visited=True)], [1], set(), id="a visited head stays without its chunk"),
-        pytest.param([chunk(b"a", visited=True)] * 4, [0, 1], set(), id="no more than the allowance is moved"),
-        pytest.param([chunk(b"a", needed=True)] * 3, [0, 1, 2], set(), id="what is needed does not count against it"),
-        pytest.param([chunk(b"a", needed=True)] * 4, [0, 1, 2], {b"a"}, id="even what is needed is limited, and lost"),
-        pytest.param([chunk(b"a", needed=True, visited=True)] * 4, [0, 1, 2, 3], set(), id="needed and visited"),
-        pytest.param([head(b"a", needed=True)], [0], set(), id="a needed head stays"),
-    ],
-)
-def test_choice(candidates, kept, lost):
-    candidates = [Candidate(at, c.header, c.is_visited, c.is_needed) for at, c in enumerate(candidates)]
-    choice = plan(candidates, allowance=2 * SIZE, reserve=3 * SIZE)
-    assert sorted(candidate.offset for candidate in choice.keep) == kept
-    assert sorted(candidate.offset for candidate in choice.drop) == [
-        at for at in range(len(candidates)) if at not in kept
-    ]
-    assert choice.lost == lost
 
 
 async def test_what_is_read_again_and_again_outlives_a_flood(tmp_path):

@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,36 +51,7 @@ def a_folder_that_takes_no_files(path: Path) -> Iterator[Trouble]:
     yield Trouble(path / "node", breaks, mends)
 
 
-@contextmanager
-def a_full_disk(path: Path) -> Iterator[Trouble]:
-    with a_small_disk(path / "small", 40 * MIB) as disk:
-        ballast = disk / "ballast"
-
-        def breaks() -> None:
-            with ballast.open("wb", buffering=0) as file:
-                try:
-                    while file.write(bytes(4096)):
-                        pass
-                except OSError:
-                    return
-
-        yield Trouble(disk / "node", breaks, ballast.unlink)
-
-
-@contextmanager
-def a_disk_that_becomes_read_only(path: Path) -> Iterator[Trouble]:
-    with an_ext4(path, 128 * MIB, "-O", "^has_journal") as disk:
-        device = Path(disk.device).name
-        disk.remount("errors=remount-ro")
-
-        def breaks() -> None:
-            Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("on purpose")
-
-        yield Trouble(disk.path / "node", breaks, lambda: disk.remount("rw"))
-
-
 TROUBLES = [a_folder_that_is_deleted, a_folder_that_is_moved, a_folder_that_takes_no_files]
-TROUBLES += [a_full_disk, a_disk_that_becomes_read_only] if CAN_MOUNT else []
 
 
 async def store_until_it_is_refused(disk) -> None:
@@ -104,18 +75,12 @@ async def test_trouble_with_the_disk_comes_and_goes(tmp_path, caplog, trouble):
                 await keep(disk, b"before %d" % number, 100_000)
             await disk.flush()
             place.breaks()
-            if trouble is a_full_disk:
-                # What has its segment already is still taken.
-                await keep(disk, b"room is reserved", 100_000)
-                await disk.flush()
             await store_until_it_is_refused(disk)
             assert not disk.stats().is_storing
             with pytest.raises(StoreError):
                 await disk.writer(b"while it lasts", length=1)
             answers = [await content_or_none(disk, b"before %d" % number) for number in range(6)]
-            if trouble is not a_full_disk:
-                assert answers == [content_of(b"before %d" % number, 100_000) for number in range(6)]
-            assert all(answer in {None, content_of(b"before %d" % n, 100_000)} for n, answer in enumerate(answers))
+            assert answers == [content_of(b"before %d" % number, 100_000) for number in range(6)]
             place.mends()
             clock.advance(PAUSE_SECONDS)
             await keep(disk, b"after", 3 * MIB)
@@ -128,6 +93,59 @@ async def test_trouble_with_the_disk_comes_and_goes(tmp_path, caplog, trouble):
             assert disk.stats().damaged == 0
     said = [record.message for record in caplog.records if "nothing is stored until" in record.message]
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("size", [128 * MIB] if CAN_MOUNT else ())
+async def test_a_file_system_that_becomes_read_only_is_read_on(tmp_path, caplog, size):
+    """As ext4 does by itself when it finds an error; only a new mount mends it."""
+    with an_ext4(tmp_path, size, "-O", "^has_journal") as file_system:
+        file_system.remount("errors=remount-ro")
+        clock, node = ManualClock(), file_system.path / "node"
+        async with a_disk(node, quota=32 * MIB, clock=clock) as disk:
+            await keep(disk, b"before", 100_000)
+            await disk.flush()
+            file_system.sync()
+            file_system.fail()
+            for _ in range(3):
+                await store_until_it_is_refused(disk)
+                assert await content_or_none(disk, b"before") == content_of(b"before", 100_000)
+                clock.advance(PAUSE_SECONDS)
+        file_system.power_up()
+        async with a_disk(node, quota=32 * MIB) as disk:
+            await keep(disk, b"after", 100_000)
+            await disk.flush()
+            for key in (b"before", b"after"):
+                assert await content_or_none(disk, key) == content_of(key, 100_000)
+    said = [record.message for record in caplog.records if "nothing is stored until" in record.message]
+    assert len(said) == 1
+
+
+def fill_up(ballast: Path) -> None:
+    """Let others take all that is left of the disk."""
+    with ballast.open("ab", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+
+
+@pytest.mark.parametrize("size", [40 * MIB] if CAN_MOUNT else ())
+async def test_a_disk_that_others_have_filled(tmp_path, size):
+    """Nothing can be stored without a segment; with some, the store lives on those."""
+    with a_small_disk(tmp_path / "small", size) as small:
+        clock = ManualClock()
+        async with a_disk(small / "node", quota=32 * MIB, clock=clock) as disk:
+            fill_up(small / "ballast")
+            await store_until_it_is_refused(disk)
+            (small / "ballast").unlink()
+            clock.advance(PAUSE_SECONDS)
+            for _ in range(2):
+                for number in range(60):
+                    key = b"key %d" % number
+                    await keep(disk, key, 400_000)
+                    await disk.flush()
+                    assert await content_or_none(disk, key) == content_of(key, 400_000)
+                fill_up(small / "ballast")
+            assert directory_size(small / "node") <= 32 * MIB
+            assert disk.stats().damaged == 0
 
 
 async def test_a_quota_is_never_exceeded_and_a_flood_takes_no_more_memory(tmp_path):
