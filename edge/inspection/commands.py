@@ -59,7 +59,7 @@ def list_(opened: Opened, selection: Selection, *, sort: str | None, limit: int 
 @click.argument("url")
 @_JSON
 def show(opened: Opened, url: str, *, as_json: bool) -> None:
-    """Show everything about URL: each variant, the arithmetic of its age, where it lies, whether its content is whole."""
+    """Show everything about URL: each variant, the arithmetic of its age, where it lies, whether it is whole."""
     found = _responses_of(opened, url)
     for number, facts in enumerate(found):
         chunks = details.chunks_of(opened.inspection, facts)

@@ -146,8 +146,8 @@ def with_selection(command: Command) -> Command:
     @functools.wraps(command)
     def selecting(opened: Opened, **values: object) -> None:
         # The options are called what the attributes are.
-        selection = Selection(**{each.name: values.pop(each.name) for each in fields(Selection)})  # type: ignore[arg-type]
-        command(opened, selection, **values)
+        given = {each.name: values.pop(each.name) for each in fields(Selection)}
+        command(opened, Selection(**given), **values)  # type: ignore[arg-type]  # as the options say
 
     return _with(_SELECTION, selecting)
 

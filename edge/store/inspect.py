@@ -101,7 +101,7 @@ class Inspection:
                 at += len(piece)
 
     def check_chunk(self, name: bytes, generation: bytes, found: Found) -> bytes | None:
-        """Return the octets of a chunk, None when its segment was freed; StoreDamaged if it is not what it should be."""
+        """Return the octets of a chunk, None when its segment was freed; StoreDamaged if it is another or damaged."""
         return self._body(Kind.CHUNK, name, generation, found.start, found.place)
 
     # The index.

@@ -7,15 +7,16 @@ process.  Here a page is copied, its bounds are checked, and nothing of it is be
 
 import os
 import struct
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from edge.errors import StoreDamaged
 
-# Magic, data version; (map address, map size); the free list, whose first field is the page size; the main database, whose
-# last one is its root; (the last page); the transaction.
+# Magic, data version; (map address, map size); the free list, whose first field is the page size; the main database,
+# whose last field is its root; (the last page); the transaction.
 _META = struct.Struct("<II 16x I44x 40xQ 8x Q")
 _PAGE_HEADER = struct.Struct("<Q2xHHH")
 # What the main database holds of a named one: only its root is of interest.
@@ -107,26 +108,15 @@ class Pages:
         if number == _NO_PAGE:
             return [], None
         for _ in range(_DEEPEST):
-            is_leaf, nodes = self._nodes(number)
-            keys = [node[0] for node in nodes]
+            is_leaf, keys, nodes = _nodes(number, self._read(number * self._page_size, self._page_size))
             if is_leaf:
-                return [node for node in nodes if node[0] >= key], fence
+                return nodes[bisect_left(keys, key) :], fence
             # The first key of a branch is empty: its child holds everything below the second.
             child = bisect_right(keys, key, 1) - 1
             if child + 1 < len(keys):
                 fence = keys[child + 1]
             number = nodes[child][1]
         raise StoreDamaged("the index is damaged: its pages go round in circles")
-
-    def _nodes(self, number: int) -> tuple[bool, Entries]:
-        """Return whether page `number` is a leaf, and its nodes: key, flags (or child of a branch), value."""
-        page = self._read(number * self._page_size, self._page_size)
-        found, flags, lower, upper = _PAGE_HEADER.unpack_from(page)
-        kind, count = flags & _KINDS, (lower - _PAGE_HEADER.size) // 2
-        if found != number or kind not in {_BRANCH, _LEAF} or not _PAGE_HEADER.size < lower <= upper <= len(page):
-            raise StoreDamaged("the index is damaged: a page is something else")
-        places = struct.unpack_from(f"<{count}H", page, _PAGE_HEADER.size)
-        return kind == _LEAF, [_node(page, place, is_leaf=kind == _LEAF) for place in places]
 
     def _newest(self) -> _Snapshot:
         metas = self._metas()
@@ -161,6 +151,19 @@ class Pages:
 def _snapshot(meta: bytes) -> _Snapshot | None:
     magic, version, _, root, transaction = _META.unpack_from(meta)
     return _Snapshot(transaction, root) if (magic, version) == (_MAGIC, _VERSION) else None
+
+
+# By what is in the page, which is what makes the answer right: the pages near the root are read again for every key.
+@lru_cache(256)
+def _nodes(number: int, page: bytes) -> tuple[bool, list[bytes], Entries]:
+    """Return whether page `number` is a leaf, its keys, and its nodes: key, flags (or child of a branch), value."""
+    found, flags, lower, upper = _PAGE_HEADER.unpack_from(page)
+    kind, count = flags & _KINDS, (lower - _PAGE_HEADER.size) // 2
+    if found != number or kind not in {_BRANCH, _LEAF} or not _PAGE_HEADER.size < lower <= upper <= len(page):
+        raise StoreDamaged("the index is damaged: a page is something else")
+    places = struct.unpack_from(f"<{count}H", page, _PAGE_HEADER.size)
+    nodes = [_node(page, place, is_leaf=kind == _LEAF) for place in places]
+    return kind == _LEAF, [node[0] for node in nodes], nodes
 
 
 def _node(page: bytes, place: int, *, is_leaf: bool) -> tuple[bytes, int, bytes]:

@@ -191,6 +191,21 @@ async def test_a_flipped_segment_header_is_named(left):
     assert (failure.fault, failure.offset) == (Fault.SEGMENT, 0)
 
 
+@pytest.mark.parametrize("raw", [b"", bytes(4096)])
+async def test_a_segment_that_is_being_made_is_no_failure(left, raw):
+    (left / "segments" / "0000ffff.seg").write_bytes(raw)
+    failures, tally = verified(left)
+    assert (failures, tally.unindexed) == ([], 0)
+
+
+async def test_a_segment_that_was_cut_off_is_named_with_what_it_lacks(left):
+    first, *_ = sorted((left / "segments").iterdir())
+    os.truncate(first, 20)
+    failures, tally = verified(left)
+    assert [failure.fault for failure in failures if failure.offset == 0] == [Fault.SEGMENT]
+    assert 0 < tally.dangling < tally.failures
+
+
 async def test_a_segment_that_is_gone_leaves_dangling_entries(left):
     first, *_ = sorted((left / "segments").iterdir())
     named = Counter(header.kind for file, _, header in records_of(left) if file == first)
