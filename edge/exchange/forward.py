@@ -44,7 +44,7 @@ def forwarded_fields(ex: Exchange) -> FieldSection:
         lines.append((b"accept-encoding", encodings))
     hop = b"%d.%d %s" % (*request.version, ex.node)
     lines += [
-        (b"via", b", ".join([*fields.values(b"via"), hop])),
+        (b"via", hop if b"via" in options else b", ".join([*fields.values(b"via"), hop])),
         (b"cdn-loop", b", ".join([*fields.values(b"cdn-loop"), ex.node])),
         (b"x-forwarded-for", ex.client.encode("ascii", "replace")),
         (b"x-forwarded-proto", request.target.scheme),

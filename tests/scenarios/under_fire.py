@@ -1,7 +1,7 @@
 """An edge under load that is killed and started again, and what its clients may see of that.
 
-The content of every response follows from its path, so one wrong byte is seen.  Clients ask for a fixed set of paths;
-between two lives of the edge they ask only for what is stored.
+The content of every response follows from its path, so one wrong byte is seen.  In each life of the edge clients first
+ask only for what is stored, and then for that and for as much that is new.
 """
 
 import asyncio
@@ -48,8 +48,9 @@ class Fire:
 
     def __init__(self, origin: str, folder: Path, *, seed: int, paths: int = 120, clients: int = 8) -> None:
         self._origin, self._folder, self._rng, self._clients = origin, folder, random.Random(seed), clients
-        # From one octet to a few chunks, most of them short.
-        self._sizes = {f"/bytes/{seed}-{number}": int(2 ** self._rng.uniform(0, 20.5)) for number in range(paths)}
+        self._seed, self._paths, self._number = seed, paths, 0
+        self._sizes: dict[str, int] = {}
+        self._renew()
         self._is_killed = False
         # When a client had a path's content, and which were found after a kill, so are on disk.
         self._had: dict[str, float] = {}
@@ -70,7 +71,19 @@ class Fire:
             await process.stop(signal.SIGKILL)
             killed = time.monotonic()
             await asyncio.wait(loads)
-        self._had = {path: at for path, at in self._had.items() if at < killed - WRITTEN_SECONDS}
+        self._renew()
+        self._had = {
+            path: at for path, at in self._had.items() if at < killed - WRITTEN_SECONDS and path in self._sizes
+        }
+
+    def _renew(self) -> None:
+        """Ask for new paths in place of the older half: every life has something to store."""
+        kept = list(self._sizes.items())[-self._paths // 2 :]
+        self._sizes = dict(kept)
+        while len(self._sizes) < self._paths:
+            # From one octet to a few chunks, most of them short.
+            self._sizes[f"/bytes/{self._seed}-{self._number}"] = int(2 ** self._rng.uniform(0, 20.5))
+            self._number += 1
 
     async def _see_what_is_left(self, session: aiohttp.ClientSession, url: str, began: float) -> None:
         for number, (path, size) in enumerate(self._sizes.items()):

@@ -45,6 +45,22 @@ def test_a_head_comes_back_as_it_was(stored):
     assert head.decode(head.encode(stored)) == stored
 
 
+@given(stored_responses())
+def test_an_outline_says_what_the_whole_head_says(stored):
+    assert head.outline(head.encode(stored)) == (head.variant_of(stored), stored.ranges)
+
+
+@given(st.data(), stored_responses())
+def test_the_outline_of_anything_is_an_outline_or_damage(data, stored):
+    raw = bytearray(head.encode(stored))
+    for at in data.draw(st.lists(st.integers(0, len(raw) - 1), max_size=4)):
+        raw[at] = data.draw(st.integers(0, 255))
+    try:
+        head.outline(bytes(raw[: data.draw(st.integers(0, len(raw)))]))
+    except StoreDamaged:
+        pass
+
+
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_are_damaged_and_nothing_else(raw):
     with pytest.raises(StoreDamaged):

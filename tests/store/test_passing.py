@@ -1,12 +1,19 @@
 """Content that is not admitted."""
 
+import asyncio
+
 import pytest
 
 from edge.errors import StoreDamaged, StoreFull
+from edge.exchange.context import Context
+from edge.exchange.driver import Driver
+from edge.exchange.site import Sites
 from edge.store.disk import Disk
 from edge.store.fill import Fill
 from edge.store.passing import Allowance, Passing
 from edge.testing.clock import ManualClock
+from edge.testing.upstream import Answer
+from tests.exchange.world import FRESH, World
 from tests.store.keeping import MIB, a_stored, content_of, content_or_none, keep, read_all
 
 LENGTH = 700_000
@@ -81,3 +88,42 @@ async def test_under_pressure_what_is_stored_is_replaced_at_once(tmp_path):
         assert disk.stats().refusals == 0
     finally:
         await disk.close()
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        pytest.param(3 * MIB, id="what memory holds for as long as it is followed"),
+        pytest.param(20 * MIB, id="more than memory holds"),
+    ],
+)
+async def test_requests_for_what_is_not_admitted_are_collapsed_and_the_next_one_stores_it(tmp_path, length):
+    world, content = World(), content_of(b"large", length)
+    disk = await Disk.start(tmp_path, quota=128 * MIB, memory=0, clock=world.clock, min_age=3600.0)
+    try:
+        for number in range(140):
+            await (await disk.writer(b"flood %d" % number, length=MIB)).write(b"")
+        context = Context(disk, {"main": world.upstream}, world.telemetry, world.clock, b"edge")
+        world.driver = Driver(Sites([world.site]), context)
+        arrived = asyncio.Event()
+        pieces = [content[first : first + MIB] for first in range(0, length, MIB)]
+        world.upstream.answers(Answer(fields=[FRESH], content=pieces, head_after=arrived))
+        async with asyncio.TaskGroup() as group:
+            gets = [group.create_task(world.get()) for _ in range(3)]
+            group.create_task(arrive(arrived, world))
+        assert [get.result().content == content for get in gets] == [True] * 3
+        await world.settle()
+        assert (len(world.asked), disk.stats().refusals, disk._passing.left) == (1, 1, 16 * MIB)
+        world.upstream.answers(Answer(fields=[FRESH], content=pieces))
+        assert (await world.get()).cache_status.startswith("fwd=uri-miss")
+        await world.settle()
+        assert (await world.get()).cache_status.startswith("hit")
+    finally:
+        await disk.close()
+
+
+async def arrive(arrived: asyncio.Event, world: World) -> None:
+    """Let the origin answer once it was asked."""
+    while not world.asked:
+        await asyncio.sleep(0)
+    arrived.set()

@@ -54,6 +54,50 @@ async def test_bits_flipped_while_the_store_is_open_are_found_on_the_first_read(
         assert await disk.lookup(b"key 4") == ()
 
 
+async def test_what_comes_from_the_disk_again_is_checked_again(filled, monkeypatch):
+    """A long chunk was right when it was first read, has left the page cache, and the medium has changed since."""
+    async with a_disk(filled) as disk:
+        (stored,) = await disk.lookup(b"key 4")
+        assert await read_all(disk.open(stored, 0, stored.complete_length)) == content_of(b"key 4", 2 * MIB + 5)
+        source = disk.open(stored, 0, stored.complete_length)
+        assert await source.read() == content_of(b"key 4", 2 * MIB + 5)[: 256 << 10]
+        for segment in disk._segments:
+            for offset, header in segment.headers(FIRST, segment.tail):
+                if header.generation == stored.generation and header.length == MIB:
+                    flip(segment.path, offset + HEADER_SIZE + 500_000, 3)
+
+        def preadv(*_):
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+        monkeypatch.setattr(os, "preadv", preadv)
+        with pytest.raises(StoreDamaged):
+            await source.read()
+        assert (await disk.lookup(b"key 4"), disk.stats().damaged) == ((), 1)
+
+
+async def test_what_several_readers_find_damaged_is_counted_once(filled):
+    async with a_disk(filled) as disk:
+        (stored,) = await disk.lookup(b"key 1")
+        sources = [disk.open(stored, 0, 5000) for _ in range(3)]
+        for segment in disk._segments:
+            os.truncate(segment.path, FIRST)
+        for source in sources:
+            with pytest.raises(StoreDamaged):
+                await source.read()
+        assert disk.stats().damaged == 1
+
+
+async def test_what_was_evicted_meanwhile_is_no_damage(filled):
+    async with a_disk(filled, quota=24 * MIB, memory=MIB) as disk:
+        (stored,) = await disk.lookup(b"key 1")
+        for number in range(300):
+            await keep(disk, b"flood %d" % number, 100_000)
+        await disk.flush()
+        with pytest.raises(StoreDamaged):
+            await disk.open(stored, 0, 5000).read()
+        assert (await disk.lookup(b"key 1"), disk.stats().damaged) == ((), 0)
+
+
 async def test_contents_that_were_swapped_are_noticed(filled):
     async with a_disk(filled) as disk:
         places = {}
