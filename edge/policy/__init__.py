@@ -1,7 +1,7 @@
 """The operator's choices, where no RFC decides: pure, like the law in `caching`.
 
 `key` makes cache keys and the query that is forwarded, `profile` holds what differs between `safe` and `strict-rfc`,
-`collapsing` says who leads, follows or goes alone, `eviction` is the memory tier's size-aware policy,
+`learned` remembers what keys vary on and which were not storable, `eviction` is the memory tier's size-aware policy,
 `admission` and `reinsertion` decide what the disk takes and what it keeps, `limits` are the default limits of a request
 and a response.
 """

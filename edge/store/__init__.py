@@ -3,7 +3,7 @@
 Start with `disk`, which implements the exchange's `Store` port on one node directory:
 
     lock, control           who has it open, its format, how it was left (`node`)
-    segments/0000002a.seg   append-only files of records (`segment`, `record`, `head`)
+    segments/0000002a.seg   append-only files of records (`segment`, `scan`, `record`, `head`)
     index/data.mdb          where the records of a key and of a generation lie (`index`)
 
 A response is a head and, under its generation, chunks of content.  Content comes in through a `fill`, waits in the

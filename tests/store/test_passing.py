@@ -11,6 +11,7 @@ from edge.exchange.site import Sites
 from edge.store.disk import Disk
 from edge.store.fill import Fill
 from edge.store.passing import Allowance, Passing
+from edge.tasks import alive
 from edge.testing.clock import ManualClock
 from edge.testing.upstream import Answer
 from tests.exchange.world import FRESH, World
@@ -112,11 +113,11 @@ async def test_requests_for_what_is_not_admitted_are_collapsed_and_the_next_one_
             gets = [group.create_task(world.get()) for _ in range(3)]
             group.create_task(arrive(arrived, world))
         assert [get.result().content == content for get in gets] == [True] * 3
-        await world.settle()
+        await settled()
         assert (len(world.asked), disk.stats().refusals, disk._passing.left) == (1, 1, 16 * MIB)
         world.upstream.answers(Answer(fields=[FRESH], content=pieces))
         assert (await world.get()).cache_status.startswith("fwd=uri-miss")
-        await world.settle()
+        await settled()
         assert (await world.get()).cache_status.startswith("hit")
     finally:
         await disk.close()
@@ -127,3 +128,9 @@ async def arrive(arrived: asyncio.Event, world: World) -> None:
     while not world.asked:
         await asyncio.sleep(0)
     arrived.set()
+
+
+async def settled() -> None:
+    """Wait until nothing is in the background but the flush of the disk."""
+    while alive() > 1:
+        await asyncio.sleep(0)
