@@ -9,7 +9,7 @@ Einziger et al., "TinyLFU: a highly efficient cache admission policy", 2017.)
 from math import inf
 
 #: Content of up to so many octets is always admitted: it takes little room, and each hit on it saves a whole request.
-ALWAYS = 64 << 10
+ALWAYS = 32 << 10
 
 #: Seconds for which what is written should stay: a disk that is written over more than six times a day is under pressure.
 MIN_AGE = 4 * 3600.0

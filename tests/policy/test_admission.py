@@ -82,9 +82,9 @@ def test_what_comes_again_too_late_to_be_still_held_is_not_admitted():
 
 def test_small_contents_count_towards_the_pressure():
     admission = Admission(CAPACITY, min_age=DAY, now=0.0)
-    offered(admission, range(15), 1.0, ALWAYS)
+    offered(admission, range(30), 1.0, ALWAYS)
     assert not admission.is_pressed(1.0)
-    offered(admission, range(15, 17), 1.0, None)
+    offered(admission, range(30, 32), 1.0, None)
     assert admission.is_pressed(1.0)
 
 

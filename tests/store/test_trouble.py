@@ -56,8 +56,9 @@ TROUBLES = [a_folder_that_is_deleted, a_folder_that_is_moved, a_folder_that_take
 
 async def store_until_it_is_refused(disk) -> None:
     for number in range(200):
-        await keep(disk, b"refused %d" % number, 400_000)
         try:
+            # Refused by the flush that is asked for, or already by the one in the background.
+            await keep(disk, b"refused %d" % number, 400_000)
             await disk.flush()
         except StoreError:
             return
