@@ -1,6 +1,6 @@
 """What stays: replays a trace through the policies that serve, through LRU, and through libcachesim's policies.
 
-    python -m benchmarks.hit_ratio                      all presets; under five minutes on one core
+    python -m benchmarks.hit_ratio                      all presets; three minutes of one core, seconds with --quick
     python -m benchmarks.hit_ratio --presets web        one of them
     python -m benchmarks.hit_ratio --trace trace.csv    time (seconds), key, size (octets)
 
