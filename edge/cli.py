@@ -126,8 +126,8 @@ def get(url: str, headers: Sequence[str], method: str, *, include: bool, body: b
 
 def _load(path: Path | None, flags: dict[str, object]) -> Config:
     renamed = {
-        "origins": list(flags["origins"] or ()),  # type: ignore[call-overload]
-        "listen": list(flags["listen"] or ()),  # type: ignore[call-overload]
+        "origins": list(flags["origins"] or ()),  # type: ignore[call-overload]  # click makes it a tuple
+        "listen": list(flags["listen"] or ()),  # type: ignore[call-overload]  # click makes it a tuple
         "admin.address": flags["admin"],
         "cache.path": flags["cache"],
         "cache.max_size": flags["cache_size"],

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
-import brotli  # type: ignore[import-untyped]
+import brotli  # type: ignore[import-untyped]  # ships no types
 from backports import zstd
 
 _weight = re.compile(r"[qQ]=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII).fullmatch
