@@ -80,7 +80,10 @@ class Asking:
         ex.heard(upstream)
         head = received_head(upstream)
         is_unasked_304 = head.status == 304 and b"if-none-match" not in fields and b"if-modified-since" not in fields
-        if is_unasked_304 or (head.status == 206 and b"range" not in fields):
+        # RFC 9112 §6.3: such content ends with the connection; what it is only the origin knows.
+        coding = upstream.head.fields.get(b"transfer-encoding")
+        is_coded = coding is not None and coding.lower() != b"chunked" and not ex.site.profile.trust_unknown_coding
+        if is_unasked_304 or is_coded or (head.status == 206 and b"range" not in fields):
             upstream.close()
             raise UpstreamProtocolError
         return Forwarded(upstream, head, mark)

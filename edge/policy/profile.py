@@ -20,6 +20,7 @@ class Profile:
         complete_unvalidated: ask for the rest of a partial response even without a strong validator.
         trust_partial_framing: take a 206 shorter than its Content-Range for the end of the representation.
         trust_mismatched_304: freshen on a 304 that answers our one entity tag but carries another.
+        trust_unknown_coding: take content in a transfer coding that nobody knows for content that is not coded.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Profile:
     complete_unvalidated: bool
     trust_partial_framing: bool
     trust_mismatched_304: bool
+    trust_unknown_coding: bool
 
 
 SAFE = Profile(
@@ -49,6 +51,7 @@ SAFE = Profile(
     complete_unvalidated=False,
     trust_partial_framing=False,
     trust_mismatched_304=False,
+    trust_unknown_coding=False,
 )
 STRICT_RFC = Profile(
     name="strict-rfc",
@@ -63,5 +66,6 @@ STRICT_RFC = Profile(
     complete_unvalidated=True,
     trust_partial_framing=True,
     trust_mismatched_304=True,
+    trust_unknown_coding=True,
 )
 PROFILES = {profile.name: profile for profile in (SAFE, STRICT_RFC)}

@@ -10,8 +10,11 @@ from enum import Enum, auto
 import httptools
 
 from edge.errors import UpstreamProtocolError
-from edge.semantics.fields import FieldSection, Line, list_members
+from edge.semantics.fields import FieldSection, Line, is_token, list_members
 from edge.semantics.messages import Response, may_have_content
+
+# RFC 9112 §7: content in one of these would be given on still coded.
+_CODINGS = frozenset({b"chunked", b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"})
 
 HEAD_LIMIT = 64 * 1024
 LINES_LIMIT = 256
@@ -163,15 +166,16 @@ class ResponseParser:
     def _start(self, head: Response, *, is_http_1_1: bool) -> None:
         """Find the framing of the content; llhttp has refused a doubtful Content-Length, and one beside a coding."""
         self.is_reusable = is_http_1_1
-        is_chunked = False
+        is_coded = is_chunked = False
         for name, value in head.fields.lines:
             if name == b"content-length":
                 self.content_length = int(value)
             elif name == b"transfer-encoding":
+                is_chunked = value.lower() == b"chunked"
                 # RFC 9112 §6.1, §6.3: any other framing is in doubt, and so is the peer that sends it.
-                if is_chunked or not is_http_1_1 or value.lower() != b"chunked":
+                if is_coded or not is_http_1_1 or not (is_chunked or _is_unknown(value)):
                     raise UpstreamProtocolError("transfer coding other than chunked")
-                is_chunked = True
+                is_coded = True
             elif name in {b"connection", b"keep-alive"}:
                 self._read_connection_options(value)
         self.head = head
@@ -239,3 +243,9 @@ class ResponseParser:
         self.is_complete = True
         if surplus:
             self.is_reusable = False
+
+
+def _is_unknown(value: bytes) -> bool:
+    """Return whether nobody can know what `value` does to the content, which then ends with the connection."""
+    codings = [member.partition(b";")[0].rstrip(b" \t").lower() for member in list_members(value)]
+    return all(map(is_token, codings)) and bool(codings) and _CODINGS.isdisjoint(codings)

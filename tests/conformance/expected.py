@@ -24,11 +24,6 @@ BOTH = (
         ("age-parse-dup-0", "age-parse-dup-0-twoline", "age-parse-dup-old", "age-parse-prefix-twoline"),
     ),
     Reason(
-        "The origin sends a transfer coding that was never offered in TE (RFC 9110 §10.1.4; RFC 9112 §6.1, §7): what"
-        " the content is cannot be known, so the answer is 502.",
-        ("headers-store-Transfer-Encoding",),
-    ),
-    Reason(
         "The stored response has no Last-Modified, so its Date stands in for it (RFC 9111 §4.3.2); that is later than"
         " If-Modified-Since, so the condition is true (RFC 9110 §13.1.3) and 304 would be wrong.",
         ("conditional-lm-fresh-no-lm",),
@@ -42,6 +37,11 @@ BOTH = (
 )  # fmt: skip
 
 SAFE = (
+    Reason(
+        "The origin sends a transfer coding that was never offered in TE (RFC 9110 §10.1.4) and that nobody knows: what"
+        " the content is cannot be said, so the answer is 502.",
+        ("headers-store-Transfer-Encoding",),
+    ),
     Reason(
         "A response with Set-Cookie is not stored: one user's cookie must not reach another (RFC 9111 §7.3 leaves that"
         " to Cache-Control, which many origins forget).",

@@ -172,6 +172,19 @@ async def test_when_the_origin_fails(
     assert world.stored(), "a failure never takes the place of a stored response"
 
 
+async def test_content_in_a_coding_that_nobody_knows_is_taken_for_plain_in_strict_rfc_only(world: World) -> None:
+    odd = Answer(fields=[FRESH, (b"transfer-encoding", b"odd")], content=[b"content"])
+    world.upstream.answers(odd)
+    refused = await world.get()
+    assert (refused.status, refused.record.detail) == (502, "origin-protocol")
+    world = World(profile=STRICT_RFC)
+    world.upstream.answers(odd)
+    taken = await world.get()
+    await world.settle()
+    assert (taken.status, taken.content, taken.field(b"transfer-encoding")) == (200, b"content", None)
+    assert (await world.get()).cache_status == "hit; ttl=60"
+
+
 async def test_a_storable_5xx_does_not_replace_what_is_stored() -> None:
     world = World(profile=STRICT_RFC)
     await world.warm(Answer(fields=[(b"cache-control", b"max-age=10, must-revalidate"), ETAG], content=[b"old"]))

@@ -58,6 +58,7 @@ BEFORE_THE_HEAD = [
         sends(head(b"Content-Length: 3", b"Transfer-Encoding: chunked") + b"0\r\n\r\n"), 502, id="a length and chunks"
     ),
     pytest.param(sends(head(b"Content-Length: -1")), 502, id="a negative length"),
+    pytest.param(sends(head(b"Transfer-Encoding: odd") + b"?", then=Peer.close), 502, id="a coding that nobody knows"),
     pytest.param(sends(head(b"Transfer-Encoding: chunked") + b"no size\r\n"), 502, id="chunks that are none"),
 ]
 

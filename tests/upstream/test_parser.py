@@ -79,8 +79,15 @@ def test_surplus_costs_the_connection_and_is_dropped(method, raw, status, conten
         assert (parser.is_complete, parser.is_reusable) == (True, False), cuts
 
 
-def test_content_without_other_framing_ends_with_the_connection():
-    raw = b"HTTP/1.1 200 OK\r\n\r\nhello\r\n\r\n"
+@pytest.mark.parametrize(
+    "field",
+    [
+        pytest.param(b"", id="no framing"),
+        pytest.param(b"Transfer-Encoding: odd;a=1, Identity\r\n", id="codings that nobody knows"),
+    ],
+)
+def test_content_without_other_framing_ends_with_the_connection(field):
+    raw = b"HTTP/1.1 200 OK\r\n%b\r\nhello\r\n\r\n" % field
     for cuts in splits(raw):
         assert not parse(raw, cuts=cuts).is_complete
         parser = parse(raw, cuts=cuts, eof=True)
@@ -132,7 +139,10 @@ BAD = [
     pytest.param(HEAD + b"Content-Length:\r\n\r\n", id="an empty length"),
     pytest.param(HEAD + b"Content-Length: 99999999999999999999\r\n\r\n", id="a length beyond 64 bits"),
     pytest.param(HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n", id="another coding before chunked"),
-    pytest.param(HEAD + b"Transfer-Encoding: identity\r\n\r\n", id="another coding"),
+    pytest.param(HEAD + b"Transfer-Encoding: gzip\r\n\r\n", id="another coding"),
+    pytest.param(HEAD + b"Transfer-Encoding: x, gzip;q=1\r\n\r\n", id="another coding behind an unknown one"),
+    pytest.param(HEAD + b"Transfer-Encoding: x\r\nTransfer-Encoding: y\r\n\r\n", id="unknown codings on two lines"),
+    pytest.param(HEAD + b"Transfer-Encoding: x\r\nContent-Length: 5\r\n\r\n", id="an unknown coding and a length"),
     pytest.param(HEAD + b"Transfer-Encoding: chunked, chunked\r\n\r\n", id="chunked twice"),
     pytest.param(HEAD + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", id="chunked on two lines"),
     pytest.param(HEAD + b"Transfer-Encoding: chun\xe2\x84\xaaed\r\n\r\n", id="chunked with a Kelvin sign"),
