@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from edge.caching.stored import StoredResponse
 from edge.semantics.messages import Request, Response
+
+#: Octets of content; whoever holds them may rely on them for as long as they like.
+Piece: TypeAlias = bytes | memoryview
 
 
 class Source(Protocol):
@@ -20,8 +23,12 @@ class Source(Protocol):
         ...
 
 
-class Closable(Source, Protocol):
+class Closable(Protocol):
     """A source that holds something and must be closed; closing twice, or after the end, does nothing."""
+
+    async def read(self) -> Piece:
+        """Return the next piece, as a `Source` does."""
+        ...
 
     def close(self) -> None:
         """Let go of what is held; whatever was not read is lost."""
@@ -42,7 +49,7 @@ class Responder(Protocol):
         """
         ...
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: Piece) -> None:
         """Send a piece of content and wait while the client is slow to take it."""
         ...
 
@@ -55,13 +62,17 @@ class Responder(Protocol):
         ...
 
 
-class UpstreamResponse(Closable, Protocol):
+class UpstreamResponse(Source, Protocol):
     """A response head from the origin, and its content to read."""
 
     head: Response
     content_length: int | None
     request_time: float
     response_time: float
+
+    def close(self) -> None:
+        """Let go of the connection; whatever was not read is lost."""
+        ...
 
 
 class Upstream(Protocol):

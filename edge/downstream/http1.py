@@ -12,6 +12,7 @@ from edge.downstream.intake import Intake, Item
 from edge.downstream.pace import SendingPace
 from edge.downstream.response import Http1Responder
 from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout
+from edge.ports import Piece
 from edge.tasks import spawn
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Http1(asyncio.Protocol):
 
     # What a responder and content call.
 
-    def write(self, *pieces: bytes) -> None:
+    def write(self, *pieces: Piece) -> None:
         """Queue bytes for the client; DownstreamClosed when it is gone."""
         if self._is_gone or self._transport.is_closing():
             raise DownstreamClosed

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edge.errors import DownstreamClosed
+from edge.ports import Piece
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import REASONS, Request, Response, may_have_content
 
@@ -15,7 +16,7 @@ _wire_names: dict[bytes, bytes] = {}
 class Wire(Protocol):
     """What a responder needs of its connection."""
 
-    def write(self, *pieces: bytes) -> None:
+    def write(self, *pieces: Piece) -> None:
         """Queue bytes for the client; DownstreamClosed when it is gone."""
         ...
 
@@ -92,7 +93,7 @@ class Http1Responder:
         if self._left != 0:
             self._wire.soon(self._flush)
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: Piece) -> None:
         """Send content and wait while the client is slow; content of a response that has none is dropped."""
         if not data or not self._sends_content:
             return

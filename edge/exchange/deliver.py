@@ -8,7 +8,7 @@ from edge.errors import DownstreamClosed, DownstreamError, EdgeError
 from edge.exchange.exchange import Exchange
 from edge.exchange.multipart import Multipart
 from edge.exchange.plan import Failed, NotModified, Parts, Plan, Unsatisfied, Whole, condition
-from edge.ports import Closable, Source, UpstreamResponse
+from edge.ports import Closable, UpstreamResponse
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Response
 from edge.semantics.ranges import format_content_range, format_unsatisfied
@@ -157,7 +157,7 @@ async def _send_multipart(
     await _send(ex, Response(206, fields), opened, (0, content.length), now)
 
 
-async def _copy(ex: Exchange, source: Source) -> None:
+async def _copy(ex: Exchange, source: Closable) -> None:
     """Send what `source` gives; once the answer has begun, any failure breaks the transfer."""
     try:
         while piece := await source.read():

@@ -6,7 +6,7 @@ from edge.caching.reuse import Fwd
 from edge.caching.status import CacheStatus
 from edge.caching.validation import PRECONDITIONS
 from edge.exchange.site import Site
-from edge.ports import Record, Responder, Source, UpstreamResponse
+from edge.ports import Piece, Record, Responder, Source, UpstreamResponse
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request, Response, may_have_content
 from edge.semantics.target import Target
@@ -125,7 +125,7 @@ class Exchange:
         self.first_byte = now
         self.left = length if may_have_content(self.request.method, response.status) else 0
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: Piece) -> None:
         """Send a piece of the answer's content."""
         await self.responder.send(data)
         self.sent += len(data)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from edge.caching.stored import StoredResponse
 from edge.errors import EdgeError, StoreDamaged, StoreError, UpstreamClosed, UpstreamProtocolError
 from edge.exchange.window import Window
-from edge.ports import Closable, UpstreamResponse, Writer
+from edge.ports import Closable, Piece, UpstreamResponse, Writer
 from edge.tasks import spawn
 
 #: Without a client left, a fill goes on only when no more octets than this are still to come; when their number is not
@@ -88,7 +88,7 @@ class Fill:
         self._readers.add(reader)
         return reader
 
-    async def read(self, reader: "FillReader") -> bytes:
+    async def read(self, reader: "FillReader") -> Piece:
         """Return the next piece for `reader`, b"" at the clean end.
 
         Raises:
@@ -164,7 +164,7 @@ class Fill:
         if not self._is_stored and not self._readers:
             self._writer.abort()
 
-    async def _piece(self, reader: "FillReader", stop: int) -> bytes:
+    async def _piece(self, reader: "FillReader", stop: int) -> Piece:
         if self._window is None:
             return await reader.read_written(stop)
         if reader.position < self._written_to:
@@ -221,7 +221,7 @@ class FillReader:
         self.position = start
         self.end = end
 
-    async def read(self) -> bytes:
+    async def read(self) -> Piece:
         """Return the next piece as soon as the origin has sent it."""
         try:
             piece = await self._fill.read(self)
@@ -232,7 +232,7 @@ class FillReader:
         self._fill.moved()
         return piece
 
-    async def read_written(self, stop: int) -> bytes:
+    async def read_written(self, stop: int) -> Piece:
         """Return the next piece of what the store already has, up to `stop`."""
         if self._written is not None:
             if piece := await self._written.read():

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from edge.caching.stored import Range
-from edge.ports import Closable
+from edge.ports import Closable, Piece
 from edge.semantics.ranges import format_content_range
 
 Opener = Callable[[int, int], Closable]
@@ -30,7 +30,7 @@ class Multipart:
         self.length = sum(len(piece) if isinstance(piece, bytes) else piece[1] - piece[0] for piece in self._pieces)
         self._pieces.reverse()
 
-    async def read(self) -> bytes:
+    async def read(self) -> Piece:
         """Return the next piece, b"" at the end."""
         while True:
             if self._source is not None:

@@ -12,6 +12,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from edge.errors import StoreDamaged, StoreError
+from edge.ports import Piece
+from edge.store.buffers import LARGE, Buffers
 from edge.store.index import Index, Place
 from edge.store.ledger import Ledger
 from edge.store.record import HEADER_SIZE, Header, Kind, check_body, decode_header
@@ -35,6 +37,7 @@ class Reader:
 
     def __init__(self, segments: Segments, index: Index, pool: Executor) -> None:
         self._segments, self._index, self._pool = segments, index, pool
+        self._buffers = Buffers()
 
     async def head(self, key_hash: bytes, generation: bytes, place: Place) -> bytes | None:
         """Return the body of a head, None when its segment was freed; StoreDamaged if it is not what it should be."""
@@ -55,8 +58,8 @@ class Reader:
                 return Chunk(segment, found.place, found.start, found.end)
         raise StoreDamaged("a chunk is gone")
 
-    async def first(self, chunk: Chunk, key_hash: bytes, generation: bytes, offset: int, end: int) -> bytes:
-        """Return at most a window of `chunk` from `offset` on, having checked whose it is and that it is whole."""
+    async def first(self, chunk: Chunk, key_hash: bytes, generation: bytes, offset: int, end: int) -> Piece:
+        """Return some of `chunk` from `offset` on, having checked whose it is and that it is whole."""
         segment, place = chunk.segment, chunk.place
         segment.visit(place.offset)
         if place.length <= WINDOW:
@@ -64,26 +67,30 @@ class Reader:
             check_body(_check(raw, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
             return _window(raw, chunk, offset, end)
         if segment.is_verified(place.offset):
-            header = self._at_once(segment, place.offset, HEADER_SIZE)
+            header = self._at_once(segment, place.offset, bytearray(HEADER_SIZE))
             if header is not None:
                 if _check(header, Kind.CHUNK, key_hash, generation, chunk.start).size != place.length:
                     raise StoreDamaged("a record has another length than the index says")
-                return await self.window(chunk, key_hash, generation, offset, end)
+                return await self.more(chunk, key_hash, generation, offset, end)
         return await self._verified(chunk, key_hash, generation, offset, end)
 
-    async def window(self, chunk: Chunk, key_hash: bytes, generation: bytes, offset: int, end: int) -> bytes:
-        """Return at most a window of `chunk`, which is longer than that and was checked, from `offset` on."""
-        length = min(end, chunk.end, offset + WINDOW) - offset
-        raw = self._at_once(chunk.segment, chunk.place.offset + HEADER_SIZE + offset - chunk.start, length)
+    async def more(self, chunk: Chunk, key_hash: bytes, generation: bytes, offset: int, end: int) -> Piece:
+        """Return some of `chunk`, which is longer than a window and was checked, from `offset` on."""
+        left = min(end, chunk.end) - offset
+        # Slow clients may hold all of the large buffers.
+        into = (left > WINDOW and self._buffers.take(min(left, LARGE))) or bytearray(min(left, WINDOW))
+        raw = self._at_once(chunk.segment, chunk.place.offset + HEADER_SIZE + offset - chunk.start, into)
         if raw is not None:
-            return bytes(raw)
+            # Clients that take all at once would keep every other connection waiting.
+            await asyncio.sleep(0)
+            return raw
         # What was checked has left the memory since: the disk may return something else now.
         return await self._verified(chunk, key_hash, generation, offset, end)
 
-    async def _verified(self, chunk: Chunk, key_hash: bytes, generation: bytes, offset: int, end: int) -> bytes:
+    async def _verified(self, chunk: Chunk, key_hash: bytes, generation: bytes, offset: int, end: int) -> Piece:
         """Read a long chunk whole in a thread and check it."""
 
-        def read() -> bytes:
+        def read() -> Piece:
             raw = memoryview(chunk.segment.read(chunk.place.offset, chunk.place.length))
             check_body(_check(raw, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
             return _window(raw, chunk, offset, end)
@@ -93,19 +100,18 @@ class Reader:
         return window
 
     async def _read(self, segment: Segment, offset: int, length: int) -> memoryview:
-        raw = self._at_once(segment, offset, length)
+        raw = self._at_once(segment, offset, bytearray(length))
         if raw is not None:
             return raw
         loop = asyncio.get_running_loop()
         return memoryview(await loop.run_in_executor(self._pool, segment.read, offset, length))
 
     @staticmethod
-    def _at_once(segment: Segment, offset: int, length: int) -> memoryview | None:
-        """Return what can be read without waiting for the disk, None if it is not all of it."""
-        buffer = bytearray(length)
+    def _at_once(segment: Segment, offset: int, into: bytearray | memoryview) -> memoryview | None:
+        """Fill `into` with what can be read without waiting for the disk; return None if it is not all of it."""
         try:
-            if os.preadv(segment.fd, [buffer], offset, os.RWF_NOWAIT) == length:
-                return memoryview(buffer)
+            if os.preadv(segment.fd, [into], offset, os.RWF_NOWAIT) == len(into):
+                return memoryview(into)
         except OSError as error:
             if error.errno not in _WOULD_WAIT:
                 raise StoreDamaged(f"{segment.path.name} cannot be read: {error.strerror}") from error
@@ -152,7 +158,7 @@ class DiskSource:
         self._open = True
         ledger.pin(generation)
 
-    async def read(self) -> bytes:
+    async def read(self) -> Piece:
         """Return the next piece, b"" at the end; StoreDamaged when it is gone or fails its checksum."""
         if self._at >= self._end:
             self.close()
@@ -160,10 +166,11 @@ class DiskSource:
             return b""
         waiting = self._ledger.waiting(self._generation, self._at)
         if waiting is not None:
-            piece = bytes(waiting[: min(self._end - self._at, WINDOW)])
+            piece: Piece = bytes(waiting[: min(self._end - self._at, WINDOW)])
         else:
             piece = await self._read()
         if self._whole and len(piece) == self._end and self._open:
+            piece = bytes(piece)
             self._ledger.memory.keep_content(self._generation, piece)
         self._at += len(piece)
         return piece
@@ -175,11 +182,11 @@ class DiskSource:
             self._chunk = None
             self._ledger.unpin(self._generation)
 
-    async def _read(self) -> bytes:
+    async def _read(self) -> Piece:
         try:
             chunk = self._chunk
             if chunk is not None and self._at < chunk.end and chunk.place.length > WINDOW:
-                return await self._reader.window(chunk, self._key_hash, self._generation, self._at, self._end)
+                return await self._reader.more(chunk, self._key_hash, self._generation, self._at, self._end)
             chunk = self._chunk = self._reader.find(self._generation, self._at)
             end = min(self._end, chunk.end)
             return await self._reader.first(chunk, self._key_hash, self._generation, self._at, end)
@@ -192,10 +199,10 @@ class DiskSource:
             raise
 
 
-def _window(raw: memoryview, chunk: Chunk, offset: int, end: int) -> bytes:
-    """Return at most a window of the content of `chunk`, whose record is `raw`, from `offset` on."""
+def _window(raw: memoryview, chunk: Chunk, offset: int, end: int) -> memoryview:
+    """Return the content of `chunk`, whose record is `raw`, from `offset` on."""
     first = HEADER_SIZE + offset - chunk.start
-    return bytes(raw[first : first + min(end - offset, WINDOW)])
+    return raw[first : first + min(end, chunk.end) - offset]
 
 
 def _check(raw: bytes | memoryview, kind: Kind, key_hash: bytes, generation: bytes, offset: int) -> Header:

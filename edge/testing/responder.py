@@ -3,6 +3,7 @@
 import asyncio
 
 from edge.errors import DownstreamClosed
+from edge.ports import Piece
 from edge.semantics.messages import Response
 from edge.testing.pauses import Pauses
 
@@ -46,7 +47,7 @@ class RecordingResponder:
         assert self.head is None, "a second head"  # noqa: S101 - what a fake is for
         self.head, self.length = response, length
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: Piece) -> None:
         """Keep a piece of content."""
         await self._pauses()
         await self.takes.wait()

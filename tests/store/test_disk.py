@@ -101,7 +101,7 @@ async def test_a_new_response_replaces_its_variant_and_its_content_goes(tmp_path
         await disk.flush()
         assert set(await disk.lookup(b"key")) == {new, other}
         # Whoever began to read it can read it to its end.
-        assert first + await read_all(source) == content_of(b"key", 300_000)
+        assert bytes(first) + await read_all(source) == content_of(b"key", 300_000)
         await asyncio.sleep(0)
         await disk.flush()
         with pytest.raises(StoreDamaged):
