@@ -64,7 +64,12 @@ def test_current_age(response, now, expected):
         pytest.param([b"7"], 7, id="a number"),
         pytest.param([b"7, 9"], 7, id="the first member counts"),
         pytest.param([b"7", b"9"], 7, id="the first line counts"),
+        pytest.param([b"2147483647"], 2**31 - 1, id="the largest number of 31 bits"),
+        pytest.param([b"2147483648"], 2**31, id="one more"),
+        pytest.param([b"2147483649"], 2**31, id="what is larger still is taken for that"),
         pytest.param([b"-7"], 0, id="an invalid one is ignored"),
+        pytest.param([b"7.0"], 0, id="so is a fraction"),
+        pytest.param([b"7;a=1"], 0, id="and a parameter"),
         pytest.param([b"x, 9"], 0, id="an invalid first member is not made up for"),
         pytest.param([b""], 0, id="empty"),
     ],
@@ -99,6 +104,9 @@ def test_date_value_is_that_of_the_first_line():
         pytest.param([dated(-5), (b"expires", format_date(T + 5))], 10, Lifetime.EXPIRES, id="Expires less Date"),
         pytest.param([(b"expires", format_date(T + 5))], 5, Lifetime.EXPIRES, id="Expires less the time of receipt"),
         pytest.param([dated(9), (b"expires", format_date(T + 5))], 0, Lifetime.EXPIRES, id="an Expires before Date"),
+        pytest.param(
+            [(b"expires", format_date(T + 5).lower())], 5, Lifetime.EXPIRES, id="an Expires that a shift key missed"
+        ),
         pytest.param([(b"expires", b"0")], 0, Lifetime.EXPIRES, id="an invalid Expires is in the past"),
         pytest.param(
             [dated(0), (b"expires", b"0"), (b"expires", format_date(T + 5))],

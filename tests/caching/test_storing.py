@@ -27,6 +27,10 @@ def control(value):
     return (b"cache-control", value)
 
 
+def targeted(value):
+    return (b"cdn-cache-control", value)
+
+
 def asking(*lines, method=b"GET"):
     return Request(method, TARGET, FieldSection(lines))
 
@@ -66,6 +70,31 @@ def reason(request, status, lines, rules=SAFE):
         pytest.param(
             299, [control(b"max-age=60, must-understand")], NotStored.STATUS, id="unless it is not understood"
         ),
+        pytest.param(
+            599,
+            [control(b"max-age=60, must-understand, no-store")],
+            NotStored.STATUS,
+            id="then no-store beside it or not",
+        ),
+        pytest.param(
+            200, [control(b"no-store"), targeted(b"max-age=9")], None, id="a targeted lifetime beats no-store"
+        ),
+        pytest.param(
+            200,
+            [control(b"no-store"), targeted(b"max-age=9, &&&")],
+            NotStored.NO_STORE,
+            id="a targeted field that does not parse beats nothing",
+        ),
+        pytest.param(
+            200,
+            [control(b"no-store"), targeted(b'max-age="9"')],
+            NotStored.NO_STORE,
+            id="nor does one whose lifetime is a String",
+        ),
+        pytest.param(200, [FRESH, targeted(b"no-store")], NotStored.NO_STORE, id="a targeted no-store"),
+        pytest.param(200, [FRESH, targeted(b"private")], NotStored.PRIVATE, id="a targeted private"),
+        pytest.param(200, [FRESH, targeted(b"no-cache")], NotStored.NO_LIFETIME, id="a targeted no-cache"),
+        pytest.param(200, [FRESH, targeted(b"max-age=0")], NotStored.NO_LIFETIME, id="a targeted lifetime of 0"),
         pytest.param(299, [FRESH], None, id="an unknown status with a stated lifetime"),
         pytest.param(302, [ETAG], NotStored.STATUS, id="a status without a lifetime of its own"),
         pytest.param(302, [control(b"public"), ETAG], None, id="the same, made public"),
@@ -107,7 +136,7 @@ def test_the_response(status, lines, expected):
         ),
         pytest.param(
             [(b"authorization", b"x")],
-            [control(b"public"), (b"cdn-cache-control", b"max-age=9")],
+            [control(b"public"), targeted(b"max-age=9")],
             NotStored.AUTHORIZATION,
             id="public beside a targeted field says nothing",
         ),

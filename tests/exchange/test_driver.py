@@ -7,6 +7,7 @@ import pytest
 from edge.caching.freshness import FreshnessRules
 from edge.errors import BadRequest, DownstreamClosed, UpstreamConnectError, UpstreamTimeout
 from edge.policy.profile import STRICT_RFC
+from edge.semantics.dates import format_date
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Response
 from edge.testing.responder import RecordingResponder
@@ -33,6 +34,22 @@ async def test_a_miss_is_stored_and_then_a_hit(world: World) -> None:
     assert (hit.content, hit.field(b"age"), hit.field(b"x-cache")) == (b"hello world", b"7", b"HIT")
     assert len(world.asked) == 1
     assert [record.complete for record in world.telemetry.records] == [True, True]
+
+
+async def test_a_targeted_lifetime_leaves_the_fields_for_others_alone(world: World) -> None:
+    """Date, Expires and Cache-Control tell the client's cache its own, shorter lifetime (RFC 9213 §2.2)."""
+    theirs = [
+        (b"cache-control", b"max-age=1"),
+        (b"date", format_date(world.clock.now())),
+        (b"expires", format_date(world.clock.now() + 1)),
+        (b"cdn-cache-control", b"max-age=1000"),
+    ]
+    await world.warm(Answer(fields=theirs))
+    world.clock.advance(10)
+    hit = await world.get()
+    assert hit.cache_status == "hit; ttl=990"
+    assert hit.field(b"age") == b"10"
+    assert [(name, hit.field(name)) for name, _ in theirs] == theirs
 
 
 @pytest.mark.parametrize(
