@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 import pytest
 import uvloop
 
+from edge.upstream.settings import Timeouts
+from tests.scenarios.origin_fixture import RawOrigin, RealNode, Script, Start
 from tests.scenarios.staging import Stage
 
 
@@ -25,3 +27,22 @@ async def stage() -> AsyncIterator[Stage]:
 def edge_with(stage):
     """Return what starts an edge in front of an origin; its sites answer for every host unless told otherwise."""
     return stage.edge_with
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Return what starts a node in front of an origin that answers by a script."""
+    started: list[RealNode] = []
+
+    async def start(script: Script, **settings) -> RealNode:
+        origin = RawOrigin(script)
+        await origin.start()
+        node = RealNode(origin, **({"timeouts": Timeouts()} | settings))
+        await node.start()
+        started.append(node)
+        return node
+
+    yield start
+    for node in started:
+        await node.stop()
+        await node.raw.stop()

@@ -134,6 +134,9 @@ class RealNode:
         return await client.received()
 
 
+Start = Callable[..., Awaitable[RealNode]]
+
+
 class Client(asyncio.Protocol):
     """The client's end of one connection; `data` is all that came, also before a reset."""
 

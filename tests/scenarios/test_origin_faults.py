@@ -2,38 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from edge.testing.store import MemoryStore
 from edge.upstream.settings import Timeouts
-from tests.scenarios.origin_fixture import ANSWER, Peer, RawOrigin, RealNode, Received, Script, hang, in_turn, sends
+from tests.scenarios.origin_fixture import ANSWER, Peer, RealNode, Received, Script, Start, hang, in_turn, sends
 
 FRESH = b"Cache-Control: max-age=60\r\n"
 STALE = b'HTTP/1.1 200 OK\r\nCache-Control: max-age=0, stale-if-error=60\r\nETag: "v1"\r\nContent-Length: 3\r\n\r\nold'
 QUICK = Timeouts(connect=0.2, first_byte=0.1, between_bytes=0.1)
-
-Start = Callable[..., Awaitable[RealNode]]
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Start a node in front of an origin that answers by a script."""
-    started: list[RealNode] = []
-
-    async def start(script: Script, **settings) -> RealNode:
-        origin = RawOrigin(script)
-        await origin.start()
-        node = RealNode(origin, **({"timeouts": Timeouts()} | settings))
-        await node.start()
-        started.append(node)
-        return node
-
-    yield start
-    for node in started:
-        await node.stop()
-        await node.raw.stop()
 
 
 def head(*lines: bytes, status: bytes = b"200 OK") -> bytes:
@@ -186,15 +164,6 @@ async def test_unasked_answers_are_errors(start: Start) -> None:
     )
     assert [(await node.get()).status for _ in range(2)] == [502, 502]
     assert stored(node) == []
-
-
-async def test_early_hints_go_on(start: Start) -> None:
-    node = await start(sends(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + ANSWER))
-    client = await node.connect()
-    await client.until(lambda _: False)
-    hints, _, final = bytes(client.data).partition(b"\r\n\r\n")
-    assert hints == b"HTTP/1.1 103 Early Hints\r\nLink: </a>"
-    assert final.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 async def test_a_client_that_speaks_http_1_0_sees_a_broken_content_broken(start: Start) -> None:
