@@ -9,16 +9,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edge.caching.freshness import FreshnessRules
+from edge.certificates import Certificates
 from edge.clock import Clock, SystemClock
 from edge.config.address import Address
 from edge.config.model import Config
+from edge.config.model import Listener as ListenerConfig
 from edge.config.model import Origin as OriginConfig
 from edge.config.model import Site as SiteConfig
 from edge.control.routes import Sources
 from edge.control.server import Control
 from edge.downstream.listener import Listener, bind
 from edge.downstream.ready import ReadyTable
-from edge.errors import EdgeError
+from edge.downstream.tls_contexts import TlsContexts
+from edge.errors import EdgeError, ParseError
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
 from edge.exchange.site import Site, Sites
@@ -93,6 +96,7 @@ class Node:
     ) -> None:
         driver = make_driver(self._config, disk, origins, recorder, self._clock)
         limits = _limits(self._config)
+        certificates = Certificates(self._config, self._clock)
         self._listeners = [
             Listener(
                 driver.handle,
@@ -100,22 +104,27 @@ class Node:
                 limits,
                 self._clock,
                 ready=ReadyTable(driver.prepared.find, recorder.answered, self._clock, swept=driver.prepared.sweep),
+                tls=_tls(certificates, listener),
+                announcing=listener.proxy_protocol,
+                count=recorder.count,
             )
-            for _ in sockets
+            for listener in self._config.listeners
         ]
         gauges = Gauges(
             in_flight=lambda: driver.in_flight,
             connections=lambda: sum(listener.connections for listener in self._listeners),
             store=lambda: _store_stats(disk, self._config),
             origins=lambda: [_origin_stats(name, origin) for name, origin in origins.items()],
+            certificates=certificates.expiries,
         )
+        self._upkeep = spawn(certificates.keep_up(), name="certificates")
         control = await self._start_control(recorder, gauges, disk)
         self._handle_signals(recorder)
         try:
             for listener, bound in zip(self._listeners, sockets, strict=True):
                 await listener.start(bound)
             self._is_ready = True
-            ready([_url(bound) for bound in sockets])
+            ready([_url(listener, bound) for listener, bound in zip(self._listeners, sockets, strict=True)])
             await self._stopping.wait()
             self._is_ready = False
             await self._drain()
@@ -189,10 +198,11 @@ class Node:
 def make_driver(config: Config, store: Store, origins: dict[str, Origin], recorder: Recorder, clock: Clock) -> Driver:
     """Return the driver for a configuration."""
     context = Context(store, origins, recorder, clock, config.node.encode("ascii"))
-    return Driver(Sites(_site(site) for site in config.sites), context)
+    secure = next((listener.address.port for listener in config.listeners if listener.tls is not None), None)
+    return Driver(Sites(_site(site, secure) for site in config.sites), context)
 
 
-def _site(site: SiteConfig) -> Site:
+def _site(site: SiteConfig, https_port: int | None = None) -> Site:
     profile = PROFILES[site.profile]
     keep = () if site.key.query == "none" and not site.key.keep else site.key.keep or None
     return Site(
@@ -218,6 +228,8 @@ def _site(site: SiteConfig) -> Site:
         max_request_content=site.max_request_content,
         strip_cookies=site.cookies == "strip",
         x_cache=site.x_cache,
+        https_port=https_port if site.https == "redirect" else None,
+        hsts=b"max-age=%d" % site.hsts if site.hsts else b"",
     )
 
 
@@ -255,7 +267,16 @@ def _limits(config: Config) -> Limits:
         send_timeout=limits.send_timeout,
         requests_per_connection=limits.requests_per_connection,
         connections=limits.connections,
+        handshakes=limits.handshakes,
+        handshake_timeout=limits.handshake_timeout,
     )
+
+
+def _tls(certificates: Certificates, listener: ListenerConfig) -> TlsContexts | None:
+    try:
+        return certificates.contexts(listener)
+    except (OSError, ParseError) as error:
+        raise StartError(f"no TLS on {listener.address}: {error}") from error
 
 
 async def _open_store(config: Config, clock: Clock) -> Disk:
@@ -284,9 +305,9 @@ def _bind_all(addresses: Sequence[Address]) -> list[socket.socket]:
     return bound
 
 
-def _url(bound: socket.socket) -> str:
+def _url(listener: Listener, bound: socket.socket) -> str:
     host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{listener.scheme.decode()}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _store_stats(disk: Disk, config: Config) -> StoreStats:
