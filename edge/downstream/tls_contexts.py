@@ -85,7 +85,8 @@ class TlsContexts:
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, _front: ssl.SSLContext) -> int | None:
         """Show the certificate for `name`: exact, then the wildcard above; a client without a name gets the first."""
-        if name is None:
+        # RFC 6066 §3: an address is no server name, though some clients send one.
+        if name is None or ":" in name or name.replace(".", "").isdigit():
             context: ssl.SSLContext | None = self._default
         else:
             name = name.lower()

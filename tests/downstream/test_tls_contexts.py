@@ -63,6 +63,19 @@ class TestServerName:
         secure = await Secure.start(talking, issue(tmp_path, "127.0.0.1"), issue(tmp_path, "b.test"))
         assert shown(await secure.client("127.0.0.1")) == {"127.0.0.1"}
 
+    @pytest.mark.parametrize("address", [b"127.0.0.1", b"2001:db::1"])
+    async def test_that_is_an_address_is_none(self, talking, tmp_path, address):
+        secure = await Secure.start(talking, issue(tmp_path, "a.test"))
+        client = await secure.plain()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        placeholder = "x" * len(address)
+        tls = trusting().wrap_bio(incoming, outgoing, server_hostname=placeholder)
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        await client.send(outgoing.read().replace(placeholder.encode(), address))
+        # A ServerHello, and no alert.
+        assert await client.reader.readexactly(1) == b"\x16"
+
 
 class TestClientCertificate:
     def client_ca(self, tmp_path: Path) -> tuple[trustme.CA, Path]:
