@@ -23,6 +23,8 @@ _NOT_TLS = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
 ) % (len(_ADVICE), _ADVICE)
 _NEVER = float("inf")
+# So many times the limit of what waits for a slow client is more than HTTP ever leaves: it is OpenSSL's own answers.
+_MOST_UNTAKEN = 16
 
 
 class Handshake(StrEnum):
@@ -294,6 +296,8 @@ class Tls(asyncio.Protocol, asyncio.Transport):
             return
         # A key update is answered, a renegotiation refused.
         self._flush()
+        if self._raw.get_write_buffer_size() > self._listener.limits.write_buffer * _MOST_UNTAKEN:
+            self._break()
 
     def _break(self) -> None:
         """Send the alert that OpenSSL has made, if any, and reset."""

@@ -1,12 +1,15 @@
 """TLS as clients meet it, on real sockets: the handshake, the way of the octets, and the ways to end."""
 
+import _ssl
 import asyncio
+import ctypes
 import gc
+import socket
 import ssl
 
 import pytest
 
-from edge.downstream.tls import Handshake
+from edge.downstream.tls import BROKEN, Handshake
 from edge.policy.limits import Limits
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Response
@@ -182,6 +185,22 @@ class TestLimits:
         await emptied(secure)
         assert secure.counted == {Handshake.CLIENT_CLOSED: 1}
 
+    async def test_who_asks_for_new_keys_without_end_and_reads_nothing_is_cut_off(self, talking, a_test):
+        secure = await Secure.start(talking, a_test, limits=Limits(write_buffer=4096))
+        client = await secure.talking.client(secure.port, receive_buffer=4096)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = trusting().wrap_bio(incoming, outgoing, server_hostname="a.test")
+        await shake_hands(client, tls, incoming, outgoing)
+        client.writer.transport.pause_reading()
+        while not secure.listener._connections:
+            await asyncio.sleep(0)
+        (connection,) = secure.listener._connections
+        # Little room in the kernel, so that little has to be sent.
+        connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        with pytest.raises(ConnectionError):
+            await send_without_end(client, lambda: key_updates(tls, outgoing))
+        assert secure.counted == {Handshake.FULL: 1, BROKEN: 1}
+
 
 class TestOctets:
     async def test_a_long_answer_arrives_whole_at_a_slow_client(self, talking, a_test):
@@ -213,19 +232,13 @@ class TestOctets:
         client = await secure.plain()
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = trusting().wrap_bio(incoming, outgoing, server_hostname="a.test")
-        while True:
-            try:
-                tls.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                await client.send(outgoing.read())
-                incoming.write(await client.reader.read(1 << 16))
+        await shake_hands(client, tls, incoming, outgoing)
         tls.write(GET)
         sent = bytearray(outgoing.read())
         sent[-1] ^= 1
         await client.send(bytes(sent))
         await client.ended()
-        assert secure.counted == {Handshake.FULL: 1, "tls-broken": 1}
+        assert secure.counted == {Handshake.FULL: 1, BROKEN: 1}
 
 
 class TestEnding:
@@ -291,6 +304,34 @@ class TestEnding:
         secure.listener.drain()
         await secure.listener.drained()
         client.writer.transport.abort()
+
+
+async def shake_hands(client, tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
+    """Make a handshake octet by octet of one's own, on a plain connection."""
+    while True:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            await client.send(outgoing.read())
+            incoming.write(await client.reader.read(1 << 16))
+        else:
+            await client.send(outgoing.read())
+            return
+
+
+async def send_without_end(client, more) -> None:
+    while True:
+        await client.send(more())
+
+
+def key_updates(tls: ssl.SSLObject, outgoing: ssl.MemoryBIO) -> bytes:
+    """Return many requests for new keys (RFC 8446 §4.6.3), which Python has no function for."""
+    library = ctypes.CDLL(_ssl.__file__)
+    connection = ctypes.c_void_p.from_address(id(tls._sslobj) + 3 * ctypes.sizeof(ctypes.c_void_p))
+    for _ in range(1000):
+        library.SSL_key_update(connection, 1)
+        library.SSL_do_handshake(connection)
+    return outgoing.read()
 
 
 async def emptied(secure: Secure) -> None:
