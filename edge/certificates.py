@@ -9,15 +9,15 @@ from edge.clock import Clock
 from edge.config.model import Config, Listener
 from edge.downstream.listener import PROTOCOLS
 from edge.downstream.tls_contexts import TlsContexts
-from edge.downstream.tls_files import Certificate, CertificateFiles, read_certificate
+from edge.downstream.tls_files import Certificate, CertificateFiles, read_certificate, read_chain
 from edge.downstream.tls_internal import InternalAuthority
 from edge.downstream.tls_tickets import TicketKeys
 from edge.errors import ParseError
 
 log = logging.getLogger("edge")
 
-#: How often the files are looked at, in seconds.
-_INTERVAL = 1.0
+#: How often files are looked at for what others changed, and for what has to be renewed here, in seconds.
+_INTERVAL, _RENEWAL_INTERVAL = 1.0, 600.0
 #: A certificate that expires sooner is worth a word, in seconds.
 _SOON = 14 * 86_400.0
 
@@ -31,6 +31,8 @@ class Certificates:
         self._authority = authority(config)
         self._tickets = TicketKeys(config.cache.path / "tls" / "tickets", clock)
         self._contexts: list[TlsContexts] = []
+        self._renewed = 0.0
+        self._complaint = ""
 
     def contexts(self, listener: Listener) -> TlsContexts | None:
         """Return what `listener` shows, None if it speaks plain HTTP.
@@ -60,17 +62,27 @@ class Certificates:
         while True:
             await asyncio.sleep(_INTERVAL)
             try:
-                if any(listener.tls == "internal" for listener in self._config.listeners):
-                    self._authority.certificate(internal_names(self._config), self._clock.now())
-                for contexts in self._contexts:
-                    contexts.refresh()
+                self._refresh()
             except (OSError, ParseError) as error:
-                log.warning("the certificates in use are kept: %s", error)
+                if str(error) != self._complaint:
+                    self._complaint = str(error)
+                    log.warning("the certificates in use are kept: %s", error)
+
+    def _refresh(self) -> None:
+        if self._renewed and self._clock.now() - self._renewed > _RENEWAL_INTERVAL:
+            self._internal()
+        for contexts in self._contexts:
+            contexts.refresh()
+
+    def _internal(self) -> CertificateFiles:
+        """Return the certificate of the node's own authority, renewed if it is time."""
+        self._renewed = self._clock.now()
+        return self._authority.certificate(internal_names(self._config), self._renewed)
 
     def _files(self, listener: Listener) -> list[CertificateFiles]:
         if isinstance(listener.tls, tuple):
             return [CertificateFiles(files.cert, files.key) for files in listener.tls]
-        return [self._authority.certificate(internal_names(self._config), self._clock.now())]
+        return [self._internal()]
 
 
 def authority(config: Config) -> InternalAuthority:
@@ -97,6 +109,12 @@ def faults(config: Config, now: float) -> Iterator[str]:
             problem = str(error)
         if problem:
             yield problem
+    for listener in config.listeners:
+        if listener.client_ca is not None:
+            try:
+                read_chain(listener.client_ca)
+            except ParseError as error:
+                yield str(error)
 
 
 def warnings(config: Config, now: float) -> Iterator[str]:

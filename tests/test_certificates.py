@@ -116,6 +116,13 @@ class TestCheck:
             f"error: {one.key} holds no private key in PEM\nerror: {other.key} is not the key of {other.cert}\n"
         )
 
+    def test_authorities_of_clients_are_looked_at(self, tmp_path):
+        (tmp_path / "clients.pem").write_text("nothing")
+        path = Path(written(tmp_path, '"internal"'))
+        path.write_text(path.read_text().replace("tls =", f'client_ca = "{tmp_path}/clients.pem"\ntls ='))
+        done = edge("check", "-c", str(path))
+        assert (done.exit_code, done.stderr) == (3, f"error: {tmp_path}/clients.pem holds no certificate in PEM\n")
+
 
 class TestFlags:
     @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
-#: Counted: a peer that may not announce clients; what is no PROXY header; none in time.
-UNTRUSTED, MALFORMED, TIMEOUT = "proxy-untrusted", "proxy-malformed", "proxy-timeout"
+#: Counted: a peer that may not announce clients; what is no PROXY header; none in time; too many, or the node stops.
+UNTRUSTED, MALFORMED, TIMEOUT, GIVEN_UP = "proxy-untrusted", "proxy-malformed", "proxy-timeout", "proxy-given-up"
 
 
 class AnnouncedConnection(asyncio.Protocol):
@@ -32,7 +32,7 @@ class AnnouncedConnection(asyncio.Protocol):
         self._listener.arrived(self)
         self._deadline = asyncio.get_running_loop().time() + self._listener.limits.handshake_timeout
         if not self._is_trusted():
-            self._give_up(UNTRUSTED)
+            self._reset(UNTRUSTED)
 
     def data_received(self, data: bytes) -> None:
         """Read the header, and hand over what follows it."""
@@ -40,7 +40,7 @@ class AnnouncedConnection(asyncio.Protocol):
         try:
             announced = read_header(self._received)
         except ParseError:
-            self._give_up(MALFORMED)
+            self._reset(MALFORMED)
             return
         if announced is None:
             return
@@ -58,15 +58,11 @@ class AnnouncedConnection(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Give up a peer that takes too long."""
         if now >= self._deadline:
-            self._give_up(TIMEOUT)
+            self._reset(TIMEOUT)
 
-    def crowd_out(self) -> None:
-        """Give up because there are too many."""
-        self._give_up(TIMEOUT)
-
-    def abort(self) -> None:
-        """Reset the connection."""
-        self._transport.abort()
+    def give_up(self) -> None:
+        """Break it off: there are too many, or the node stops."""
+        self._reset(GIVEN_UP)
 
     def _is_trusted(self) -> bool:
         peer = self._transport.get_extra_info("peername")
@@ -77,7 +73,7 @@ class AnnouncedConnection(asyncio.Protocol):
         address = getattr(address, "ipv4_mapped", None) or address
         return any(address in network for network in self._trusted)
 
-    def _give_up(self, why: str) -> None:
+    def _reset(self, why: str) -> None:
         self._listener.settled(self)
         self._listener.count(why)
-        self.abort()
+        self._transport.abort()

@@ -39,12 +39,8 @@ class Passing(Protocol):
         """Act on whatever takes too long."""
         ...
 
-    def crowd_out(self) -> None:
-        """Give up before HTTP, because there are too many."""
-        ...
-
-    def abort(self) -> None:
-        """Reset the connection."""
+    def give_up(self) -> None:
+        """Break it off before HTTP: there are too many, or the node stops."""
         ...
 
 
@@ -106,7 +102,7 @@ class Listener:
         if self._server is not None:
             self._server.close()
         for arriving in list(self._arriving):
-            arriving.abort()
+            arriving.give_up()
         for connection in list(self._connections):
             connection.close_if_idle()
 
@@ -145,9 +141,9 @@ class Listener:
         """
         self._arriving[connection] = None
         if self.is_draining or self.connections > self.limits.connections:
-            connection.abort()
+            connection.give_up()
         elif len(self._arriving) > self.limits.handshakes:
-            next(iter(self._arriving)).crowd_out()
+            next(iter(self._arriving)).give_up()
 
     def settled(self, connection: Passing) -> None:
         """Forget a connection that is at HTTP, or has failed before."""

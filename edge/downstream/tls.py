@@ -33,7 +33,7 @@ class Handshake(StrEnum):
     FULL = "tls-full-handshake"
     RESUMED = "tls-resumed"
     TIMEOUT = "tls-timeout"
-    CROWDED_OUT = "tls-crowded-out"
+    GIVEN_UP = "tls-given-up"
     NOT_TLS = "tls-not-tls"
     UNKNOWN_NAME = "tls-unknown-name"
     NOTHING_SHARED = "tls-nothing-shared"
@@ -131,16 +131,16 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         if now < self._deadline:
             return
         if self._app is None:
-            self._give_up(Handshake.TIMEOUT)
+            self._reset(Handshake.TIMEOUT)
         elif self._raw.get_write_buffer_size():
             # HTTP decides how slow a client may be.
             self._deadline = now + self._listener.limits.drain_timeout
         else:
             self._raw.abort()
 
-    def crowd_out(self) -> None:
-        """Give up the handshake because there are too many."""
-        self._give_up(Handshake.CROWDED_OUT)
+    def give_up(self) -> None:
+        """Give up the handshake: there are too many, or the node stops."""
+        self._reset(Handshake.GIVEN_UP)
 
     # What HTTP calls.
 
@@ -261,7 +261,7 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         self._listener.settled(self)
         self._listener.count(ended.value)
 
-    def _give_up(self, why: Handshake) -> None:
+    def _reset(self, why: Handshake) -> None:
         self._end_handshake(why)
         self.abort()
 

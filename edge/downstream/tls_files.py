@@ -52,7 +52,7 @@ class Certificate:
 
 def read_certificate(files: CertificateFiles) -> Certificate:
     """Return the certificate in `files`; ParseError with a sentence if it and its key cannot be used together."""
-    chain = _chain(files.cert)
+    chain = read_chain(files.cert)
     leaf = chain[0]
     if _public_octets(leaf) != _key_octets(files.key):
         raise ParseError(f"{files.key} is not the key of {files.cert}")
@@ -69,7 +69,8 @@ def read_certificate(files: CertificateFiles) -> Certificate:
     )
 
 
-def _chain(path: Path) -> list[x509.Certificate]:
+def read_chain(path: Path) -> list[x509.Certificate]:
+    """Return the certificates in a file, at least one; ParseError with a sentence if there are none."""
     try:
         return x509.load_pem_x509_certificates(_read(path))
     except ValueError as error:

@@ -83,7 +83,7 @@ class InternalAuthority:
             _builder(x509.Name([]), ca.subject, key.public_key(), now, LIFETIME)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             # RFC 5280 §4.2.1.6: critical, because the subject is empty.
-            .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=True)
+            .add_extension(x509.SubjectAlternativeName(_general_names(names)), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
             .sign(ca_key, SHA256())
@@ -108,7 +108,7 @@ class InternalAuthority:
         except (ParseError, InvalidSignature, ValueError):
             return False
         is_young = last.not_before <= now < last.not_after - LIFETIME.total_seconds() / 3
-        return is_young and {*last.names, *last.addresses} == set(names)
+        return is_young and _general_names([*last.names, *last.addresses]) == _general_names(names)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -134,6 +134,10 @@ def _builder(
         .not_valid_after(now + lifetime)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
+
+
+def _general_names(names: Sequence[str]) -> list[x509.GeneralName]:
+    return [_general_name(name) for name in names]
 
 
 def _general_name(name: str) -> x509.GeneralName:

@@ -85,7 +85,7 @@ async def test_the_oldest_of_too_many_gives_way(talking):
     await connection.send(HEADER + GET)
     assert (await connection.answer()).status == 200
     assert await stalled.ended() == b""
-    assert counted == {"proxy-timeout": 1}
+    assert counted == {"proxy-given-up": 1}
 
 
 async def test_draining_does_not_wait_for_a_header(talking):

@@ -36,6 +36,7 @@ def test_the_certificate_is_for_all_names(authority):
         pytest.param(NAMES, 21, True, id="the same names, and little time left"),
         pytest.param(NAMES, -1, True, id="a clock that went back"),
         pytest.param(["a.test"], 0, True, id="other names"),
+        pytest.param(["a.test", "*.b.test", "127.0.0.1", "0:0::1"], 0, False, id="an address spelled otherwise"),
     ],
 )
 def test_it_is_renewed_in_time(authority, names, days, is_new):
