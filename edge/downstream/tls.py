@@ -23,8 +23,9 @@ _NOT_TLS = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
 ) % (len(_ADVICE), _ADVICE)
 _NEVER = float("inf")
-# So many times the limit of what waits for a slow client is more than HTTP ever leaves: it is OpenSSL's own answers.
-_MOST_UNTAKEN = 16
+# So much is decrypted at a time, and so many octets OpenSSL may answer by itself on one connection: a client that asks
+# for new keys once in a while (RFC 8446 §4.6.3) is served for ever, and one that asks again and again costs little.
+_SLICE, _MOST_ANSWERS = 16 << 10, 1 << 10
 
 
 class Handshake(StrEnum):
@@ -71,6 +72,7 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._app: asyncio.Protocol | None = None
         self._deadline = _NEVER
+        self._answered = 0
         self._has_begun = False
         self._is_reading = True
         self._is_deaf = False
@@ -87,18 +89,19 @@ class Tls(asyncio.Protocol, asyncio.Transport):
 
     def data_received(self, data: bytes) -> None:
         """Go on with the handshake, or pass on what was encrypted."""
-        if self._is_deaf:
-            return
         if not self._has_begun:
             self._has_begun = True
             if data[0] != _HANDSHAKE_RECORD:
                 self._refuse_plain(data)
                 return
-        self._incoming.write(data)
-        if self._app is None:
-            self._shake_hands()
-        if self._app is not None:
-            self._deliver()
+        for at in range(0, len(data), _SLICE):
+            if self._is_deaf:
+                return
+            self._incoming.write(data[at : at + _SLICE])
+            if self._app is None:
+                self._shake_hands()
+            if self._app is not None:
+                self._deliver()
 
     def eof_received(self) -> bool:
         """Keep a half-closed connection open while an answer is owed."""
@@ -286,6 +289,7 @@ class Tls(asyncio.Protocol, asyncio.Transport):
                     if not app.eof_received():
                         self.close()
                     return
+                self._flush_answers()
                 app.data_received(data)
                 if not self._incoming.pending and not self._ssl.pending():
                     break
@@ -294,10 +298,15 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         except ssl.SSLError:
             self._break()
             return
-        # A key update is answered, a renegotiation refused.
-        self._flush()
-        if self._raw.get_write_buffer_size() > self._listener.limits.write_buffer * _MOST_UNTAKEN:
-            self._break()
+        self._flush_answers()
+
+    def _flush_answers(self) -> None:
+        """Send what OpenSSL answers by itself: a key update to one, an alert to a renegotiation."""
+        if self._outgoing.pending:
+            self._answered += self._outgoing.pending
+            self._flush()
+            if self._answered > _MOST_ANSWERS:
+                self._break()
 
     def _break(self) -> None:
         """Send the alert that OpenSSL has made, if any, and reset."""

@@ -47,6 +47,7 @@ class TlsContexts:
         self._client_ca = client_ca
         self._tickets = tickets
         self._ticket_key = b""
+        self._authorities = b""
         self._seen: object = None
         self._refused: object = None
         self._by_name: dict[str, ssl.SSLContext] = {}
@@ -58,9 +59,10 @@ class TlsContexts:
         self._use_ticket_key()
 
     def load(self) -> None:
-        """Read all files and use what they hold from now on; ParseError, and nothing has changed, if one cannot."""
+        """Read all files and use what they hold from now on; OSError or ParseError, and nothing has changed."""
         seen = self._state()
         certificates = tuple(read_certificate(files) for files in self._files)
+        authorities = b"" if self._client_ca is None else self._client_ca.read_bytes()
         by_name: dict[str, ssl.SSLContext] = {}
         contexts = [self._context(certificate.files) for certificate in certificates]
         for certificate, context in zip(certificates, contexts, strict=True):
@@ -68,16 +70,19 @@ class TlsContexts:
                 by_name.setdefault(name, context)
         self._by_name, self._default = by_name, contexts[0]
         self.certificates, self._seen = certificates, seen
+        self._authorities = authorities
 
     def refresh(self) -> None:
         """Load what has changed on disk; what cannot be used is said once and changes nothing."""
-        self._use_ticket_key()
         state = self._state()
-        if state in {self._seen, self._refused}:
-            return
+        if state not in {self._seen, self._refused}:
+            self._load_again(state)
+        self._use_ticket_key()
+
+    def _load_again(self, state: object) -> None:
         try:
             self.load()
-        except ParseError as error:
+        except (OSError, ParseError) as error:
             self._refused = state
             log.warning("the certificates in use are kept: %s", error)
         else:
@@ -115,8 +120,8 @@ class TlsContexts:
     def _use_ticket_key(self) -> None:
         if self._tickets is None:
             return
-        # What is proved by a certificate of one listener must not be taken for granted by another.
-        key = self._tickets.key(str(self._client_ca or "").encode())
+        # A session counts as proof of a certificate, so it is only of use where the same authorities are asked for.
+        key = self._tickets.key(self._authorities)
         if key != self._ticket_key:
             self._ticket_key = key
             set_ticket_key(self.front, key)

@@ -27,7 +27,7 @@ def issue(directory: Path, *names: str, ca: trustme.CA = CA, days: int = 365, st
 
 def trusting(**choices: ssl.TLSVersion) -> ssl.SSLContext:
     """Return a client's context; `choices` are its attributes."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     CA.configure_trust(context)
     for name, value in choices.items():
         setattr(context, name, value)
