@@ -77,6 +77,7 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         self._is_reading = True
         self._is_deaf = False
         self._is_closing = False
+        self._has_ended = False
         self._has_peer_ended = False
 
     # What the socket's transport calls.
@@ -165,7 +166,7 @@ class Tls(asyncio.Protocol, asyncio.Transport):
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         """Encrypt and send several pieces at once."""
-        if self._is_closing:
+        if self._is_closing or self._has_ended:
             return
         try:
             for data in list_of_data:
@@ -206,9 +207,9 @@ class Tls(asyncio.Protocol, asyncio.Transport):
 
     def write_eof(self) -> None:
         """Send close_notify and end our side; what still comes is dropped, which leaves the client time to read."""
-        if self._is_deaf:
+        if self._has_ended:
             return
-        self._is_deaf = True
+        self._has_ended = self._is_deaf = True
         self._say_goodbye()
         if not self._raw.is_closing():
             self._raw.write_eof()
@@ -285,7 +286,7 @@ class Tls(asyncio.Protocol, asyncio.Transport):
             while self._is_reading and not self._is_deaf:
                 data = self._ssl.read(_PIECE)
                 if not data:
-                    self._has_peer_ended = True
+                    self._has_peer_ended = self._is_deaf = True
                     if not app.eof_received():
                         self.close()
                     return

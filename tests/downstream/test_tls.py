@@ -298,6 +298,25 @@ class TestEnding:
         assert (await client.answer()).content == b"too large"
         assert await client.rest() == b""
 
+    async def test_a_client_that_says_goodbye_after_its_request_has_its_answer(self, talking, a_test):
+        handler = Hearing()
+        secure = await Secure.start(talking, a_test, handle=handler)
+        client = await secure.plain()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = trusting().wrap_bio(incoming, outgoing, server_hostname="a.test")
+        await shake_hands(client, tls, incoming, outgoing)
+        tls.write(GET)
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.unwrap()
+        await client.send(outgoing.read())
+        await handler.began.wait()
+        # After close_notify nothing counts any more.
+        await client.send(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        handler.gate.set()
+        incoming.write(await client.ended())
+        assert tls.read().startswith(b"HTTP/1.1 200 ")
+        assert secure.counted == {Handshake.FULL: 1}
+
     async def test_a_client_that_says_goodbye_is_answered_in_kind(self, talking, a_test):
         secure = await Secure.start(talking, a_test)
         client = await secure.client()
