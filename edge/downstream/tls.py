@@ -6,11 +6,11 @@ what was read before it.  This one is as fast on the way of a response: encrypt,
 
 import asyncio
 import ssl
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
+
+from edge.downstream.tls_handshake import Handshake, failure, go_on
 
 if TYPE_CHECKING:
     from edge.downstream.listener import Listener
@@ -26,35 +26,6 @@ _NEVER = float("inf")
 # So much is decrypted at a time, and so many octets OpenSSL may answer by itself on one connection: a client that asks
 # for new keys once in a while (RFC 8446 §4.6.3) is served for ever, and one that asks again and again costs little.
 _SLICE, _MOST_ANSWERS = 16 << 10, 1 << 10
-
-
-class Handshake(StrEnum):
-    """How a handshake ended, as it is counted."""
-
-    FULL = "tls-full-handshake"
-    RESUMED = "tls-resumed"
-    TIMEOUT = "tls-timeout"
-    GIVEN_UP = "tls-given-up"
-    NOT_TLS = "tls-not-tls"
-    UNKNOWN_NAME = "tls-unknown-name"
-    NOTHING_SHARED = "tls-nothing-shared"
-    CLIENT_CERTIFICATE = "tls-client-certificate"
-    CLIENT_ALERT = "tls-client-alert"
-    CLIENT_CLOSED = "tls-client-closed"
-    MALFORMED = "tls-malformed"
-
-
-#: OpenSSL's reasons that mean more than a malformed message.
-_REASONS = {
-    "CALLBACK_FAILED": Handshake.UNKNOWN_NAME,
-    "UNSUPPORTED_PROTOCOL": Handshake.NOTHING_SHARED,
-    "NO_SHARED_CIPHER": Handshake.NOTHING_SHARED,
-    "NO_SUITABLE_KEY_SHARE": Handshake.NOTHING_SHARED,
-    "NO_SHARED_SIGNATURE_ALGORITHMS": Handshake.NOTHING_SHARED,
-    "NO_SUITABLE_SIGNATURE_ALGORITHM": Handshake.NOTHING_SHARED,
-    "PEER_DID_NOT_RETURN_A_CERTIFICATE": Handshake.CLIENT_CERTIFICATE,
-    "CERTIFICATE_VERIFY_FAILED": Handshake.CLIENT_CERTIFICATE,
-}
 #: Counted when TLS breaks after the handshake.
 BROKEN = "tls-broken"
 
@@ -240,21 +211,18 @@ class Tls(asyncio.Protocol, asyncio.Transport):
     # The handshake.
 
     def _shake_hands(self) -> None:
-        default, sys.unraisablehook = sys.unraisablehook, _quiet
         try:
-            self._ssl.do_handshake()
+            go_on(self._ssl)
         except ssl.SSLWantReadError:
             self._flush()
             return
         except ssl.SSLError as error:
             # What waits to be sent now is the alert.
             self._flush()
-            self._end_handshake(_reason(error))
+            self._end_handshake(failure(error))
             self._is_deaf = True
             self._raw.close()
             return
-        finally:
-            sys.unraisablehook = default
         self._flush()
         self._end_handshake(Handshake.RESUMED if self._ssl.session_reused else Handshake.FULL)
         self._app = self._listener.protocol(self._ssl.selected_alpn_protocol(), self._client)
@@ -324,17 +292,3 @@ class Tls(asyncio.Protocol, asyncio.Transport):
     def _flush(self) -> None:
         if self._outgoing.pending and not self._raw.is_closing():
             self._raw.write(self._outgoing.read())
-
-
-def _reason(error: ssl.SSLError) -> Handshake:
-    reason = error.reason or ""
-    return _REASONS.get(reason) or (Handshake.CLIENT_ALERT if "_ALERT_" in reason else Handshake.MALFORMED)
-
-
-_default_hook = sys.unraisablehook
-
-
-def _quiet(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Report what nothing can catch, except a server name that is not ASCII: its handshake fails, and is counted."""
-    if not isinstance(unraisable.exc_value, UnicodeDecodeError):
-        _default_hook(unraisable)

@@ -10,7 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from edge.downstream.tls import BROKEN, Handshake
+from edge.downstream.tls import BROKEN
+from edge.downstream.tls_handshake import Handshake
 from edge.policy.limits import Limits
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Response

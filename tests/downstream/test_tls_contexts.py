@@ -11,9 +11,9 @@ import pytest
 import trustme
 
 from edge.clock import SystemClock
-from edge.downstream.tls import Handshake
 from edge.downstream.tls_contexts import TlsContexts
 from edge.downstream.tls_files import CertificateFiles
+from edge.downstream.tls_handshake import Handshake
 from edge.downstream.tls_tickets import TicketKeys
 from edge.errors import ParseError
 from edge.testing.clock import ManualClock
