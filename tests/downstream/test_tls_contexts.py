@@ -5,6 +5,10 @@ import os
 import shutil
 import socket
 import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -118,18 +122,22 @@ class TestClientCertificate:
 
 class TestTickets:
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-    async def test_a_session_is_resumed_at_another_worker(self, talking, tmp_path, version):
+    def test_a_session_is_resumed_at_another_process(self, tmp_path, version):
         files = issue(tmp_path, "a.test")
-        # Each worker makes its own of everything, and has the file in common.
-        workers = [
-            await Secure.start(talking, files, tickets=TicketKeys(tmp_path / "tickets", SystemClock()))
-            for _ in range(2)
-        ]
-        context = trusting(maximum_version=version)
-        session, _ = await asyncio.to_thread(visit, workers[0].port, context)
-        _, is_resumed = await asyncio.to_thread(visit, workers[1].port, context, session)
-        assert is_resumed
-        assert workers[1].counted == {Handshake.RESUMED: 1}
+        with worker(files, tmp_path / "tickets") as first, worker(files, tmp_path / "tickets") as second:
+            context = trusting(maximum_version=version)
+            session, was_resumed = visit(first, context)
+            assert not was_resumed
+            for port in (second, first):
+                session, was_resumed = visit(port, context, session)
+                assert was_resumed
+
+    async def test_a_resumed_session_is_counted_as_such(self, talking, tmp_path):
+        secure = await Secure.start(talking, issue(tmp_path, "a.test"))
+        context = trusting()
+        session, _ = await asyncio.to_thread(visit, secure.port, context)
+        await asyncio.to_thread(visit, secure.port, context, session)
+        assert secure.counted == {Handshake.FULL: 1, Handshake.RESUMED: 1}
 
     async def test_a_session_is_resumed_after_the_certificate_was_replaced(self, talking, tmp_path):
         files = issue(tmp_path, "a.test")
@@ -152,6 +160,15 @@ class TestTickets:
         clock.advance(13 * 3600)
         contexts.refresh()
         assert not (await asyncio.to_thread(visit, port, context, session))[1]
+
+
+@contextmanager
+def worker(files: CertificateFiles, tickets: Path) -> Iterator[int]:
+    """Run a process that has nothing in common with another but its files, and yield its port."""
+    command = [sys.executable, "-m", "tests.downstream.serves_tls", str(files.cert), str(files.key), str(tickets)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
 
 
 def visit(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> tuple[ssl.SSLSession, bool]:
