@@ -2,6 +2,7 @@
 
     python -m benchmarks [--quick] [--cases hit-1k,miss] [--peers nginx,varnish] [--rounds 5] [--output results.json]
 
-`contestants` starts each program with its own recommended tuning, `cases` says what is asked of it, `load` asks and
-reads the answer, `__main__` alternates them and prints medians and ratios.  Server and load have a core each.
+`contestants` starts each program with its own recommended tuning, `cases` says what is asked of it, `load` asks (with
+wrk, h2load and our own `driver`), `measure` lets the contestants take turns and looks at what they use (`processes`),
+`report` makes tables and plots.  Server and load have a core each.
 """

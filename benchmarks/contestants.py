@@ -1,6 +1,7 @@
 """The programs that are measured, each as its own documentation recommends, with its access log off.
 
-A contestant is given a port, the origin's port and an empty folder, and runs on the server's core until it is stopped.
+A contestant is given a port, the origin's port, an empty folder, and whether what it stores should not fit its memory; it
+runs on the server's core until it is stopped.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ _NGINX = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log crit;
 events {{ worker_connections 16384; multi_accept on; }}
 http {{
-  access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000; keepalive_timeout 75s;
+  access_log off; sendfile on; tcp_nodelay on; keepalive_requests 1000000; keepalive_timeout 600s;
   open_file_cache max=100000 inactive=60s; open_file_cache_valid 60s; server_tokens off;
   client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
@@ -32,7 +33,7 @@ http {{
     listen 127.0.0.1:{port} backlog=4096;
     location / {{
       proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_cache c; proxy_cache_lock on; add_header X-Cache $upstream_cache_status;
+      proxy_cache c; proxy_cache_lock on; proxy_cache_revalidate on; add_header X-Cache $upstream_cache_status;
     }}
   }}
 }}
@@ -51,6 +52,9 @@ http {{
     location /hit/ {{ add_header Cache-Control "max-age=3600"; rewrite ^/hit/([^/]+).*$ /$1 break; }}
     location /miss/ {{ add_header Cache-Control "max-age=3600"; rewrite ^/miss/([^/]+).*$ /$1 break; }}
     location /pass/ {{ add_header Cache-Control "private, no-store"; rewrite ^/pass/([^/]+).*$ /$1 break; }}
+    location /valid/ {{ add_header Cache-Control "no-cache"; rewrite ^/valid/([^/]+).*$ /$1 break; }}
+    location /slow/ {{ limit_rate 200k; add_header Cache-Control "max-age=3600"; rewrite ^/slow/([^/]+).*$ /$1 break; }}
+    location = /status {{ stub_status; }}
   }}
 }}
 """
@@ -58,7 +62,7 @@ http {{
 _HAPROXY = """
 global
   nbthread 1
-  maxconn 8000
+  maxconn 20000
   tune.bufsize 131072
 defaults
   mode http
@@ -94,12 +98,30 @@ CONFIG proxy.config.log.logging_enabled INT 0
 CONFIG proxy.config.admin.user_id STRING nobody
 CONFIG proxy.config.http.cache.http INT 1
 CONFIG proxy.config.http.insert_age_in_response INT 1
-CONFIG proxy.config.cache.ram_cache.size INT 536870912
+CONFIG proxy.config.cache.ram_cache.size INT {memory}
 CONFIG proxy.config.http.keep_alive_enabled_in INT 1
 CONFIG proxy.config.http.keep_alive_no_activity_timeout_in INT 120
 CONFIG proxy.config.diags.debug.enabled INT 0
 CONFIG proxy.config.url_remap.pristine_host_hdr INT 1
 CONFIG proxy.config.cache.min_average_object_size INT 8000
+"""
+
+
+_SQUID = """
+http_port 127.0.0.1:{port} accel defaultsite=127.0.0.1 no-vhost
+cache_peer 127.0.0.1 parent {origin} 0 no-query originserver no-digest
+http_access allow all
+cache_mem {memory} MB
+maximum_object_size_in_memory 20 MB
+maximum_object_size 20 MB
+cache_dir ufs {folder}/store 4000 16 256
+access_log none
+cache_store_log none
+cache_log {folder}/cache.log
+pid_filename {folder}/squid.pid
+coredump_dir {folder}
+shutdown_lifetime 1 seconds
+max_filedescriptors 16384
 """
 
 
@@ -109,7 +131,7 @@ class Contestant:
 
     name: str
     needs: str
-    start: Callable[[int, int, Path], "Started"]
+    start: Callable[[int, int, Path, bool], "Started"]
 
     @property
     def is_there(self) -> bool:
@@ -187,49 +209,49 @@ def _nginx(conf: str, folder: Path) -> Started:
     return Started(["nginx", "-e", str(folder / "start.log"), "-c", str(path)], {})
 
 
-def _peer_nginx(port: int, origin_port: int, folder: Path) -> Started:
+def _peer_nginx(port: int, origin_port: int, folder: Path, is_disk: bool) -> Started:
     return _nginx(_NGINX.format(folder=folder, port=port, origin=origin_port), folder)
 
 
-def _foreland(*flags: str) -> Callable[[int, int, Path], Started]:
-    def start(port: int, origin_port: int, folder: Path) -> Started:
-        return Started(
-            [
-                sys.executable, "-m", "edge", "serve", "--origin", f"http://127.0.0.1:{origin_port}",
-                "--listen", f"127.0.0.1:{port}", "--admin", "off", "--cache", str(folder / "cache"),
-                "--cache-size", "8GiB", "--log", "off", *flags,
-            ],
-            {"EDGE_LIMITS__REQUESTS_PER_CONNECTION": "1000000"},
-        )  # fmt: skip
-
-    return start
+def _foreland(port: int, origin_port: int, folder: Path, is_disk: bool) -> Started:
+    return Started(
+        [
+            sys.executable, "-m", "edge", "serve", "--origin", f"http://127.0.0.1:{origin_port}",
+            "--listen", f"127.0.0.1:{port}", "--admin", "off", "--cache", str(folder / "cache"),
+            "--cache-size", "8GiB", "--memory", "1MiB" if is_disk else "512MiB", "--log", "off", "--workers", "1",
+        ],
+        {"EDGE_LIMITS__REQUESTS_PER_CONNECTION": "1000000", "EDGE_LIMITS__CONNECTIONS": "16384"},
+    )  # fmt: skip
 
 
-def _varnish(port: int, origin_port: int, folder: Path) -> Started:
+def _varnish(port: int, origin_port: int, folder: Path, is_disk: bool) -> Started:
     vcl = folder / "default.vcl"
     vcl.write_text(_VCL.format(origin=origin_port))
     return Started(
         [
-            "varnishd", "-F", "-a", f"127.0.0.1:{port}", "-f", str(vcl), "-s", "malloc,1g", "-n", str(folder / "vw"),
+            "varnishd", "-F", "-a", f"127.0.0.1:{port}", "-f", str(vcl), "-s", f"file,{folder}/store,2g" if is_disk else "malloc,1g",
+            "-n", str(folder / "vw"),
             "-p", "thread_pools=1", "-p", "thread_pool_min=100", "-p", "thread_pool_max=1000",
         ],
         {},
     )  # fmt: skip
 
 
-def _haproxy(port: int, origin_port: int, folder: Path) -> Started:
+def _haproxy(port: int, origin_port: int, folder: Path, is_disk: bool) -> Started:
     path = folder / "haproxy.cfg"
     path.write_text(_HAPROXY.format(port=port, origin=origin_port))
     return Started(["haproxy", "-db", "-f", str(path)], {})
 
 
-def _ats(port: int, origin_port: int, folder: Path) -> Started:
+def _ats(port: int, origin_port: int, folder: Path, is_disk: bool) -> Started:
     layout = folder / "ats"
     for name in ("etc", "cache", "log", "run"):
         (layout / name).mkdir(parents=True)
         (layout / name).chmod(0o777)
     etc = layout / "etc"
-    (etc / "records.config").write_text(_ATS_RECORDS.format(port=port).strip() + "\n")
+    (etc / "records.config").write_text(
+        _ATS_RECORDS.format(port=port, memory=1 << 20 if is_disk else 512 << 20).strip() + "\n"
+    )
     (etc / "remap.config").write_text(f"map / http://127.0.0.1:{origin_port}/\n")
     (etc / "storage.config").write_text(f"{layout / 'cache'} 2G\n")
     (etc / "plugin.config").write_text("")
@@ -244,10 +266,20 @@ def _ats(port: int, origin_port: int, folder: Path) -> Started:
     return Started(["traffic_server", f"--run-root={layout / 'runroot.yaml'}"], {})
 
 
+def _squid(port: int, origin_port: int, folder: Path, is_disk: bool) -> Started:
+    folder.chmod(0o777)
+    path = folder / "squid.conf"
+    path.write_text(_SQUID.format(port=port, origin=origin_port, folder=folder, memory=1 if is_disk else 512))
+    subprocess.run(["squid", "-N", "-z", "-f", str(path)], check=True, capture_output=True)
+    return Started(["squid", "-N", "-f", str(path)], {})
+
+
+OURS = "foreland"
 CONTESTANTS = [
-    Contestant("foreland", sys.executable, _foreland("--memory", "512MiB")),
+    Contestant(OURS, sys.executable, _foreland),
     Contestant("nginx", "nginx", _peer_nginx),
     Contestant("varnish", "varnishd", _varnish),
     Contestant("haproxy", "haproxy", _haproxy),
     Contestant("trafficserver", "traffic_server", _ats),
+    Contestant("squid", "squid", _squid),
 ]

@@ -23,6 +23,7 @@ from edge.config.model import Config
 from edge.config.show import show
 from edge.explain import sentence
 from edge.inspection.commands import cache
+from edge.loadtest.command import bench
 
 #: Exit codes: 0 ok, 1 failure at run time, 2 wrong usage, 3 invalid configuration (do not restart), 130 interrupted.
 FAILED, INVALID = 1, 3
@@ -65,6 +66,7 @@ def main() -> None:
 
 
 main.add_command(cache)
+main.add_command(bench)
 
 
 @main.command()
