@@ -27,8 +27,13 @@ test: check ## Check, and run all tests
 conformance: $(VENV)/installed-dev ## Run the public cache tests and write docs/conformance.md
 	$(BIN)/python -m tests.conformance.run --markdown docs/conformance.md
 
-bench: $(VENV)/installed ## Measure beside nginx and others, whichever are installed
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/installed-bench ## Measure beside nginx, Varnish and others (installs them from Debian as root)
+	@benchmarks/install
+	$(BIN)/python -m benchmarks --output .run/bench
+
+bench-quick: $(VENV)/installed-bench ## The most telling cases, in under three minutes
+	@benchmarks/install nginx varnishd wrk
+	$(BIN)/python -m benchmarks --quick --peers nginx,varnish --output .run/bench
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) .cache .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
@@ -51,4 +56,8 @@ $(VENV)/installed-dev: pyproject.toml | $(VENV)/created
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[dev]"
 	@touch $@ $(VENV)/installed
 
-.PHONY: help run check test conformance bench clean
+$(VENV)/installed-bench: pyproject.toml | $(VENV)/created
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[bench]"
+	@touch $@ $(VENV)/installed
+
+.PHONY: help run check test conformance bench bench-quick clean
