@@ -25,6 +25,7 @@ from edge.errors import EdgeError, ParseError
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
 from edge.exchange.site import Site, Sites
+from edge.policy.chunking import ChunkRules
 from edge.policy.key import KeyPolicy
 from edge.policy.limits import Limits
 from edge.policy.profile import PROFILES
@@ -223,6 +224,7 @@ def _site(site: SiteConfig, https_port: int | None = None) -> Site:
             sort=site.key.sort,
             host=None if site.key.host else site.hosts[0].encode("ascii"),
         ),
+        chunks=ChunkRules(site.range.chunk, site.range.parallel, site.range.read_ahead),
         collapse=site.collapse,
         collapse_wait=site.collapse_wait,
         max_request_content=site.max_request_content,

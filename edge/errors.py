@@ -144,6 +144,12 @@ class UpstreamClosedEarly(UpstreamClosed):
     retryable = True
 
 
+class UpstreamChanged(UpstreamError):
+    """The origin has another representation now than the one that is being fetched in parts."""
+
+    detail = "origin-changed"
+
+
 class NoHealthyOrigin(UpstreamError):
     """Every connection to the origin is taken and the queue is full or its deadline passed."""
 

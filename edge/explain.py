@@ -58,6 +58,7 @@ _DETAILS = {
     "origin-protocol": "the origin's answer is not valid HTTP, or over a limit",
     "origin-connect": "the origin cannot be reached",
     "origin-closed": "the origin closed the connection before its answer was whole",
+    "origin-changed": "what the origin has changed while parts of it were fetched",
     "origin-busy": "no connection to the origin was free in time",
     "origin-timeout": "the origin did not answer in time",
     "store": "the store failed",

@@ -82,6 +82,15 @@ class SiteTtl:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SiteRange:
+    """How the ranges of large responses are fetched, in octets."""
+
+    chunk: int
+    parallel: int
+    read_ahead: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """A set of hosts, and how their responses are cached."""
 
@@ -98,6 +107,7 @@ class Site:
     targets: tuple[str, ...]
     key: SiteKey
     ttl: SiteTtl
+    range: SiteRange
 
     @property
     def name(self) -> str:
@@ -151,7 +161,7 @@ class Config:
 
 
 #: The attributes that hold a table in a table.
-NESTED: dict[str, type] = {"key": SiteKey, "ttl": SiteTtl}
+NESTED: dict[str, type] = {"key": SiteKey, "ttl": SiteTtl, "range": SiteRange}
 Table = TypeVar("Table")
 
 

@@ -173,6 +173,15 @@ SETTINGS: tuple[Setting, ...] = (
         "How long a stale response may be used while the origin fails, if it does not say (RFC 5861).", _TTL,
     ),
     Setting("site[].ttl.heuristic", BOOLEAN, OFF, "Whether Last-Modified gives a lifetime; strict-rfc always does."),
+    Setting("site[].range.chunk", SIZE, "1MiB", "Unit by which ranges are fetched and shared.", ("64KiB", "16MiB")),
+    Setting(
+        "site[].range.parallel", INTEGER, 4,
+        "Chunks of one response fetched at a time; 0 asks the origin for each range as the client does.", (0, 64),
+    ),
+    Setting(
+        "site[].range.read_ahead", SIZE, "8MiB",
+        "Most that is fetched ahead of a client that reads on; a seek begins with none.", ("0B", "1GiB"),
+    ),
     Setting("limits.request_line", SIZE, "8KiB", "Longest request line, then 414.", _FIELD),
     Setting("limits.field", SIZE, "8KiB", "Longest field line, then 431.", _FIELD),
     Setting("limits.field_section", SIZE, "32KiB", "Longest field section, then 431.", _FIELD),
@@ -220,6 +229,7 @@ SENTENCES: dict[str, str] = {
     "site[]": "One table for each site: a set of hosts, and how their responses are cached.",
     "site[].key": "What makes two requests of a site the same for the cache.",
     "site[].ttl": "Lifetimes, where the origin does not state them.",
+    "site[].range": "How the ranges of large responses are fetched; needs collapse.",
     "limits": "What a client may do.",
     "log": "The access log.",
 }
