@@ -1,25 +1,36 @@
-"""A representation that comes in by pieces: what is on its way, who waits for it, and what to fetch next."""
+"""A representation that comes in by stretches: what is on its way, who waits for it, and what to fetch next."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from edge.caching.stored import Range, StoredResponse
 from edge.errors import StoreDamaged, StoreError, UpstreamChanged, UpstreamClosed, UpstreamError
 from edge.exchange.exchange import Exchange
-from edge.exchange.piece import Piece
+from edge.exchange.stretch import Stretch
 from edge.policy import chunking
-from edge.ports import Closable, Store
+from edge.ports import Closable, Piece, Store
 from edge.tasks import spawn
 
-#: Brings a piece in from the origin, and into the store if it may be there.
-Bring = Callable[["Assembly", Piece], Coroutine[object, object, None]]
+
+class Bringer(Protocol):
+    """The way of stretches from the origin into assemblies."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether so little is on its way that more may be brought in than somebody waits for."""
+        ...
+
+    async def bring(self, assembly: "Assembly", stretch: Stretch) -> None:
+        """Bring `stretch` in, and into the store if it may be there."""
+        ...
 
 
 class Assembly:
     """What is held of one representation, and what is on its way, for any number of readers.
 
-    A piece is in memory until the store has it, or until no reader is near it any more.
+    A stretch is in memory until the store has it, or until no reader is near it any more.
 
     Attributes:
         stored: the head; its `ranges` are what the store holds of it under its generation.
@@ -28,16 +39,16 @@ class Assembly:
         asker: the exchange in whose name the origin is asked.
         is_kept: whether what comes in may be stored.
         is_growing: whether more of it may be asked for: its validator is a strong one.
-        is_refused: whether the store did not take the latest piece.
+        is_refused: whether the store did not take the latest stretch.
         storing: held by whoever adds to what is stored.
     """
 
     __slots__ = (
-        "_ahead", "_bring", "_changed", "_error", "_is_failing", "_over", "_pieces", "_readers", "_store", "asker",
+        "_ahead", "_bringer", "_changed", "_error", "_is_failing", "_over", "_readers", "_store", "_stretches", "asker",
         "is_growing", "is_kept", "is_refused", "length", "rules", "stored", "storing",
     )  # fmt: skip
 
-    def __init__(self, stored: StoredResponse, length: int, asker: Exchange, store: Store, bring: Bring) -> None:
+    def __init__(self, stored: StoredResponse, length: int, asker: Exchange, store: Store, bringer: Bringer) -> None:
         self.stored = stored
         self.length = length
         self.rules = asker.site.chunks
@@ -47,12 +58,12 @@ class Assembly:
         self.is_refused = False
         self.storing = asyncio.Lock()
         self._store = store
-        self._bring = bring
+        self._bringer = bringer
         self._changed = asyncio.Event()
         self._error: UpstreamError | None = None
         self._is_failing = False
         self._over: Callable[[], None] = lambda: None
-        self._pieces: dict[int, Piece] = {}
+        self._stretches: dict[int, Stretch] = {}
         self._readers: set[AssemblyReader] = set()
         self._ahead: list[Range] = []
 
@@ -71,17 +82,18 @@ class Assembly:
         self._readers.add(reader)
         return reader
 
-    def begin(self, piece: Piece) -> None:
-        """Begin to bring in `piece`."""
-        self._pieces[piece.start] = piece
-        task = spawn(self._bring(self, piece), name="piece")
-        piece.stop = task.cancel
+    def begin(self, stretch: Stretch) -> None:
+        """Begin to bring in `stretch`."""
+        self._stretches[stretch.start] = stretch
+        task = spawn(self._bringer.bring(self, stretch), name="stretch")
+        stretch.stop = task.cancel
         # A callback also comes when the task is cancelled before its first step.
-        task.add_done_callback(lambda _: self._ended(piece))
+        task.add_done_callback(lambda _: self._ended(stretch))
 
     def read_ahead(self, start: int, end: int) -> None:
         """Bring in [start, end) though nobody has asked for it yet."""
-        if start < end:
+        # Nothing would find what is not stored.
+        if start < end and self.is_kept and not self.is_refused:
             self._ahead.append((start, end))
         self.look_ahead()
 
@@ -92,29 +104,29 @@ class Assembly:
 
     def is_fetching(self, position: int) -> bool:
         """Return whether the octet at `position` is on its way already."""
-        return self._piece_at(position) is not None
+        return self._stretch_at(position) is not None
 
-    async def piece_for(self, position: int) -> Piece | None:
-        """Return the piece with the octet at `position` once its head is there, None when the octet is stored.
+    async def stretch_for(self, position: int) -> Stretch | None:
+        """Return the stretch with the octet at `position` once its head is there, None when the octet is stored.
 
         Raises:
-            UpstreamError: the piece cannot be had.
+            UpstreamError: the stretch cannot be had.
         """
-        if (piece := self._needed(position)) is None:
+        if (stretch := self._needed(position)) is None:
             return None
-        while not piece.is_confirmed:
-            self._check(piece)
+        while not stretch.is_confirmed:
+            self._check(stretch)
             await self._changed.wait()
-        return piece
+        return stretch
 
-    async def read(self, reader: "AssemblyReader") -> bytes:
+    async def read(self, reader: "AssemblyReader") -> Piece:
         """Return the next octets for `reader`.
 
         Raises:
             UpstreamError: they cannot be had, or are of another representation.
         """
         while True:
-            if (piece := self._needed(reader.position)) is None:
+            if (stretch := self._needed(reader.position)) is None:
                 try:
                     return await reader.read_stored(self._held_to(reader.position))
                 except StoreError:
@@ -122,8 +134,8 @@ class Assembly:
                     reader.close_source()
                     self.stored = replace(self.stored, ranges=())
                     continue
-            while not (data := piece.read(reader.position, reader.end)):
-                self._check(piece)
+            while not (data := stretch.read(reader.position, reader.end)):
+                self._check(stretch)
                 await self._changed.wait()
             return data
 
@@ -140,77 +152,79 @@ class Assembly:
     def look_ahead(self) -> None:
         """Begin with what will be needed next, and give up what will not."""
         self._ahead = [each for each in self._ahead if chunking.first_missing(self.stored.ranges, *each) is not None]
-        wanted = [(reader.position, reader.stop) for reader in self._readers] + self._ahead
-        for piece in list(self._pieces.values()):
-            if not any(start < piece.end and piece.start < end for start, end in wanted):
-                self._give_up(piece)
+        near = [(reader.position, reader.stop) for reader in self._readers]
+        for stretch in list(self._stretches.values()):
+            # What came in and could not be stored is of use only to those who read it now.
+            wanted = near if stretch.is_over else near + self._ahead
+            if not any(start < stretch.end and stretch.start < end for start, end in wanted):
+                self._give_up(stretch)
         if self.is_growing and self._error is None and not self._is_failing:
-            self._fetch(wanted)
-        if not self._pieces and not self._readers:
+            self._fetch(near + self._ahead)
+        if not self._stretches and not self._readers:
             self._over()
 
     def _fetch(self, wanted: list[Range]) -> None:
         # What is not stored takes memory for as long as the slowest client wants it.
         limit = self.rules.parallel if self.is_kept and not self.is_refused else 1
         for each in wanted:
-            for start, end in chunking.pieces(self.stored.ranges, self.length, each, self.rules.unit):
-                if len(self._pieces) >= limit:
+            for start, end in chunking.stretches(self.stored.ranges, self.length, each, self.rules.unit):
+                if len(self._stretches) >= limit or not self._bringer.has_room:
                     return
-                if self._piece_at(start) is None:
-                    self.begin(Piece(start, end))
+                if self._stretch_at(start) is None:
+                    self.begin(Stretch(start, end))
 
-    def _needed(self, position: int) -> Piece | None:
-        """Return the piece with the octet at `position`, fetched now if it is nowhere, None when it is stored."""
+    def _needed(self, position: int) -> Stretch | None:
+        """Return the stretch with the octet at `position`, fetched now if it is nowhere, None when it is stored."""
         if self._error is not None:
             # Many raise it: none of them may add to the others' traceback.
             raise self._error.with_traceback(None)
-        piece = self._piece_at(position)
-        if piece is None:
+        stretch = self._stretch_at(position)
+        if stretch is None:
             held = self.stored.ranges
             if chunking.first_missing(held, position, position + 1) is None:
                 return None
             if not self.is_growing:
                 raise UpstreamChanged("without a strong validator nobody knows")
-            piece = Piece(*chunking.piece_at(held, self.length, position, self.rules.unit))
-            self.begin(piece)
-        piece.is_needed = True
-        return piece
+            stretch = Stretch(*chunking.stretch_at(held, self.length, position, self.rules.unit))
+            self.begin(stretch)
+        stretch.is_needed = True
+        return stretch
 
-    def _check(self, piece: Piece) -> None:
-        if (error := self._error or piece.error) is not None:
+    def _check(self, stretch: Stretch) -> None:
+        if (error := self._error or stretch.error) is not None:
             raise error.with_traceback(None)
 
-    def _piece_at(self, position: int) -> Piece | None:
-        return next((piece for piece in self._pieces.values() if piece.start <= position < piece.end), None)
+    def _stretch_at(self, position: int) -> Stretch | None:
+        return next((stretch for stretch in self._stretches.values() if stretch.start <= position < stretch.end), None)
 
     def _held_to(self, position: int) -> int:
         return next(end for start, end in self.stored.ranges if start <= position < end)
 
-    def _give_up(self, piece: Piece) -> None:
+    def _give_up(self, stretch: Stretch) -> None:
         # What a client has waited for is nearly there, and may be asked for again.
-        is_finished = piece.is_whole or (piece.is_needed and self.is_kept)
-        if piece.is_over or not is_finished:
-            del self._pieces[piece.start]
-            piece.stop()
+        may_end = stretch.is_whole or (stretch.is_needed and self.is_kept and self._error is None)
+        if stretch.is_over or not may_end:
+            del self._stretches[stretch.start]
+            stretch.stop()
 
-    def _ended(self, piece: Piece) -> None:
+    def _ended(self, stretch: Stretch) -> None:
         """Settle everything, whichever way the task came to its end."""
-        piece.is_over = True
-        if not piece.is_whole and piece.error is None:
-            piece.error = UpstreamClosed("nobody was left, or the task was stopped")
-        piece.close()
-        if self._pieces.get(piece.start) is piece:
-            self._is_failing = piece.error is not None
-            if self._is_failing:
-                # Who needs it asks again; nobody else does.
+        stretch.is_over = True
+        if not stretch.is_whole and stretch.error is None:
+            stretch.error = UpstreamClosed("nobody was left, or the task was stopped")
+        stretch.close()
+        if self._stretches.get(stretch.start) is stretch:
+            # Who needs what failed asks again; nobody else does.
+            self._is_failing = stretch.error is not None
+            if self._is_failing or not stretch.is_stored:
                 self._ahead.clear()
-            if piece.is_stored or self._is_failing:
-                del self._pieces[piece.start]
+            if self._is_failing or stretch.is_stored:
+                del self._stretches[stretch.start]
         self.wake()
         self.look_ahead()
 
     def wake(self) -> None:
-        """Let all who wait look: a piece has come further."""
+        """Let all who wait look: a stretch has come further."""
         # Whoever comes later looks at the state first.
         self._changed.set()
         self._changed.clear()
@@ -237,22 +251,18 @@ class AssemblyReader:
         self._source_at = self._source_end = 0
         self.position, self.end = asked
         self.reach = chunking.reach(assembly.rules, asked, assembly.length, before)
-        self.stop = self._next_stop()
+        self.stop = min(self.position + 1, self.end)
 
-    async def read(self) -> bytes:
+    async def read(self) -> Piece:
         """Return the next piece as soon as it is there."""
         if self.position >= self.end:
             return b""
-        assembly = self._assembly
-        piece = await assembly.read(self)
+        self._look_ahead()
+        piece = await self._assembly.read(self)
         self.position += len(piece)
-        stop, unit = self._next_stop(), assembly.rules.unit
-        if -(-stop // unit) > -(-self.stop // unit):
-            self.stop = stop
-            assembly.look_ahead()
         return piece
 
-    async def read_stored(self, held_to: int) -> bytes:
+    async def read_stored(self, held_to: int) -> Piece:
         """Return the next octets of what is stored up to `held_to`; StoreError when they cannot be read."""
         if self._source is None or self._source_at != self.position or self.position >= self._source_end:
             self.close_source()
@@ -275,6 +285,10 @@ class AssemblyReader:
             self._source.close()
             self._source = None
 
-    def _next_stop(self) -> int:
-        assembly = self._assembly
-        return chunking.stop(assembly.rules, self._asked, self.position, assembly.length, self._before)
+    def _look_ahead(self) -> None:
+        """Let what comes next be fetched, whenever that is another chunk."""
+        assembly, rules = self._assembly, self._assembly.rules
+        stop = chunking.stop(rules, self._asked, self.position, assembly.length, self._before)
+        if -(-stop // rules.unit) > -(-self.stop // rules.unit):
+            self.stop = stop
+            assembly.look_ahead()

@@ -25,9 +25,9 @@ from edge.exchange.fence import Fence
 from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight, Flights, Outcome
 from edge.exchange.forward import Forwarded
-from edge.exchange.piece import Piece
 from edge.exchange.plan import CONDITIONAL, Parts, Plan, Whole, plan
 from edge.exchange.reusing import may_answer, stale_or_raise
+from edge.exchange.stretch import Stretch
 from edge.policy import chunking
 from edge.policy.learned import Learned
 from edge.ports import Writer
@@ -141,7 +141,7 @@ class Ranging:
 
     def _assembly(self, ex: Exchange, stored: StoredResponse, length: int) -> Assembly:
         asker = ex.in_background(self._context.clock.now())
-        return Assembly(stored, length, asker, self._context.store, self._bringing.bring)
+        return Assembly(stored, length, asker, self._context.store, self._bringing)
 
     def _register(self, assembly: Assembly) -> Assembly:
         key = assembly.stored.key
@@ -230,7 +230,7 @@ class Ranging:
                 assembly.stored = replace(stored, generation=writer.generation)
                 if assembly.is_growing:
                     self._register(assembly)
-            assembly.begin(Piece(part.start, part.end, forwarded=forwarded, writer=writer))
+            assembly.begin(Stretch(part.start, part.end, forwarded=forwarded, writer=writer))
             unless_taken.pop_all()
             return assembly
 
@@ -277,12 +277,12 @@ class Ranging:
         wanted = _wanted(what, assembly.length)
         missing = (chunking.first_missing(assembly.stored.ranges, *each) for each in wanted)
         first = next((at for at in missing if at is not None), None)
-        if first is None and head is None and not may_answer(self._context, ex, assembly.stored):
-            return False
         ex.collapsed = head is None
         # Held until the end, so that what was fetched first is still there when it is its turn.
         waiting = assembly.open(first or 0, 0 if first is None else first + 1)
         try:
+            if first is None and head is None and not may_answer(self._context, ex, assembly.stored):
+                return False
             if first is not None:
                 await self._confirm(ex, assembly, first, is_first_hand=head is not None)
             before = self._runs.continued(ex.key, wanted[0]) if len(wanted) == 1 else 0
@@ -312,11 +312,11 @@ class Ranging:
         is_shared = assembly.is_fetching(position)
         if not is_first_hand:
             assembly.asker = ex.in_background(self._context.clock.now())
-        piece = await assembly.piece_for(position)
-        if not is_shared and piece is not None and piece.forwarded is not None:
+        stretch = await assembly.stretch_for(position)
+        if not is_shared and stretch is not None and stretch.forwarded is not None:
             ex.collapsed = False
             ex.did("combine")
-            ex.heard(piece.forwarded.upstream)
+            ex.heard(stretch.forwarded.upstream)
 
 
 def _may_grow(stored: StoredResponse) -> bool:

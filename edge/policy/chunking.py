@@ -1,6 +1,6 @@
 """By which chunks a representation is fetched, and how far ahead of its clients.
 
-Chunks begin at multiples of a unit.  What is fetched at once is a piece: a chunk, or what of it is not held yet.
+Chunks begin at multiples of a unit.  What is fetched at once is a stretch: a chunk, or what of it is not held yet.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ class ChunkRules:
 
     Attributes:
         unit: length of a chunk in octets.
-        parallel: how many pieces of one representation are fetched at a time; 0 to ask for a range as the client does.
+        parallel: how many stretches of one representation are fetched at a time; 0 to ask for a range as the client does.
         read_ahead: how many octets at most are fetched that no client has asked for, or is close to reading.
     """
 
@@ -45,8 +45,8 @@ def first_missing(held: Sequence[Range], start: int, end: int) -> int | None:
     return start if start < end else None
 
 
-def piece_at(held: Sequence[Range], length: int, position: int, unit: int) -> Range:
-    """Return the piece with the octet at `position`, which is not held, of a representation of `length` octets."""
+def stretch_at(held: Sequence[Range], length: int, position: int, unit: int) -> Range:
+    """Return the stretch with the octet at `position`, which is not held, of a representation of `length` octets."""
     start = position - position % unit
     end = min(start + unit, length)
     for first, last in held:
@@ -57,13 +57,13 @@ def piece_at(held: Sequence[Range], length: int, position: int, unit: int) -> Ra
     return start, end
 
 
-def pieces(held: Sequence[Range], length: int, wanted: Range, unit: int) -> Iterator[Range]:
-    """Return the pieces that make up what is missing of `wanted`, in order."""
+def stretches(held: Sequence[Range], length: int, wanted: Range, unit: int) -> Iterator[Range]:
+    """Return the stretches that make up what is missing of `wanted`, in order."""
     at, end = wanted
     while (missing := first_missing(held, at, end)) is not None:
-        piece = piece_at(held, length, missing, unit)
-        yield piece
-        at = piece[1]
+        stretch = stretch_at(held, length, missing, unit)
+        yield stretch
+        at = stretch[1]
 
 
 def reach(rules: ChunkRules, asked: Range, length: int, before: int) -> int:

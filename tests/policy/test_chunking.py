@@ -40,7 +40,7 @@ def test_the_first_missing_octet(held, wanted, missing):
 
 
 @pytest.mark.parametrize(
-    ("held", "position", "piece"),
+    ("held", "position", "stretch"),
     [
         pytest.param([], 25, (20, 30), id="a whole chunk"),
         pytest.param([], 93, (90, 95), id="the last chunk is shorter"),
@@ -50,12 +50,12 @@ def test_the_first_missing_octet(held, wanted, missing):
         pytest.param([(0, 20), (30, 40)], 25, (20, 30), id="the chunks around are held"),
     ],
 )
-def test_the_piece_around_an_octet(held, position, piece):
-    assert chunking.piece_at(held, 95, position, 10) == piece
+def test_the_piece_around_an_octet(held, position, stretch):
+    assert chunking.stretch_at(held, 95, position, 10) == stretch
 
 
 @pytest.mark.parametrize(
-    ("held", "wanted", "pieces"),
+    ("held", "wanted", "stretches"),
     [
         pytest.param([], (5, 25), [(0, 10), (10, 20), (20, 30)], id="chunks that cover the range"),
         pytest.param([(0, 12), (17, 20)], (5, 25), [(12, 17), (20, 30)], id="octets that are held are left out"),
@@ -63,8 +63,8 @@ def test_the_piece_around_an_octet(held, position, piece):
         pytest.param([], (85, 95), [(80, 90), (90, 95)], id="up to the end"),
     ],
 )
-def test_the_pieces_of_a_range(held, wanted, pieces):
-    assert list(chunking.pieces(held, 95, wanted, 10)) == pieces
+def test_the_pieces_of_a_range(held, wanted, stretches):
+    assert list(chunking.stretches(held, 95, wanted, 10)) == stretches
 
 
 @pytest.mark.parametrize(

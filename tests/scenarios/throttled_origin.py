@@ -1,7 +1,8 @@
 """An origin in a process of its own: 10 GB that nobody wrote down, sent slowly, and every octet of it counted.
 
 Run it with the octets a second of each response; it prints its port.  `GET /-/counts` tells what it was asked for and
-has sent since the last time, `GET /-/replace` gives it another representation.
+has sent since the last time, `GET /-/replace` gives it another representation, and `GET /-/hold` lets it send no more
+than 64 KiB of a response until `GET /-/release`.
 """
 
 import asyncio
@@ -37,6 +38,8 @@ class ThrottledOrigin:
         self.generation = 1
         self.asked: list[tuple[int, int]] = []
         self.sent = 0
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -51,6 +54,10 @@ class ThrottledOrigin:
     def _control(self, request: bytes, writer: asyncio.StreamWriter) -> None:
         if request.startswith(b"GET /-/replace"):
             self.generation += 1
+        elif request.startswith(b"GET /-/hold"):
+            self.goes_on.clear()
+        elif request.startswith(b"GET /-/release"):
+            self.goes_on.set()
         told = json.dumps({"asked": self.asked, "sent": self.sent}).encode()
         self.asked, self.sent = [], 0
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(told), told))
@@ -73,6 +80,7 @@ class ThrottledOrigin:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(len(piece) / self.rate)
+            await self.goes_on.wait()
 
 
 async def main(rate: int) -> None:

@@ -1,4 +1,4 @@
-"""A piece of a representation on its way from the origin."""
+"""A stretch of a representation on its way from the origin."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Stop = Callable[[], object]
 _AT_ONCE = 256 << 10
 
 
-class Piece:
+class Stretch:
     """The octets [start, end), in memory as far as they have come.
 
     Attributes:
@@ -41,7 +41,7 @@ class Piece:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the origin has answered with this piece of the same representation."""
+        """Whether the origin has answered with this stretch of the same representation."""
         return self.forwarded is not None
 
     @property
