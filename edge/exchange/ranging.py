@@ -26,7 +26,7 @@ from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight, Flights, Outcome
 from edge.exchange.forward import Forwarded
 from edge.exchange.plan import CONDITIONAL, Parts, Plan, Whole, plan
-from edge.exchange.reusing import may_answer, stale_or_raise
+from edge.exchange.reusing import deliver_stored, may_answer, stale_or_raise
 from edge.exchange.stretch import Stretch
 from edge.policy import chunking
 from edge.policy.learned import Learned
@@ -115,7 +115,9 @@ class Ranging:
         )
 
     def _first_chunk(self, ex: Exchange, question: Question) -> Range | None:
-        if question.validated is not None or b"range" not in question.fields or not self._may_fetch(ex):
+        known = question.validated
+        is_whole_better = known is not None and (known.complete_length or 0) <= ex.site.chunks.unit
+        if (known is None and b"range" not in question.fields) or is_whole_better or not self._may_fetch(ex):
             return None
         if any(name in ex.request.fields for name in CONDITIONAL):
             return None
@@ -168,6 +170,11 @@ class Ranging:
             ex.collapsed = True
             await self._filling.follow(ex, fill)
             return True
+        if outcome is Outcome.FRESHENED and flight.stored is not None and may_answer(self._context, ex, flight.stored):
+            ex.collapsed, ex.outcome = True, "REVALIDATED"
+            ex.ttl = self._filling.ttl(ex, flight.stored)
+            await deliver_stored(self._context, ex, flight.stored)
+            return True
         if outcome is Outcome.FAILED and flight.error is not None:
             ex.collapsed = True
             await stale_or_raise(self._context, ex, question.stale, flight.error.with_traceback(None))
@@ -175,7 +182,10 @@ class Ranging:
         return False
 
     async def _lead(self, ex: Exchange, question: Question, asked: Range) -> bool:
-        """Ask for the chunk `asked`, and answer; return False, with nothing sent, if that will not do."""
+        """Ask for the chunk `asked`, and answer; return False, with nothing sent, if that will not do.
+
+        In a validation the chunk is what comes back instead of the whole, should there be another representation.
+        """
         flight = self._flights.begin(ex.key, self._learned.nominated(ex.key), ex.request.fields)
         fields = question.fields.replacing(b"range", b"bytes=%d-%d" % (asked[0], asked[1] - 1))
         try:

@@ -44,6 +44,8 @@ class RangeOrigin:
     def __call__(self, request: Request) -> Answer:
         fields = [*self.fields, (b"etag", self.etag)]
         asked = request.fields.get(b"range")
+        if request.fields.get(b"if-none-match") == self.etag:
+            return Answer(304, fields=fields)
         if asked is None or request.fields.get(b"if-range") not in {None, self.etag}:
             return Answer(fields=fields, content=[self.content])
         ranges = resolve(parse_range(asked), len(self.content))
@@ -377,6 +379,43 @@ class TestWarm:
         assert (got.content, got.responder.is_finished) == (V1[10:30], True)
         await world.settle()
         assert world.held == [((10, 30),)]
+
+
+class TestValidation:
+    """What is stored of a large representation is stale: if there is another one, only a part of that is fetched."""
+
+    @pytest.fixture
+    async def stale(self, world: RangeWorld) -> RangeWorld:
+        world.origin.fields = [STALE]
+        await world.get()
+        await world.settle()
+        world.asked.clear()
+        world.clock.advance(1)
+        world.origin.fields = [FRESH]
+        return world
+
+    async def test_it_holds(self, stale: RangeWorld) -> None:
+        got = await stale.range("15-34")
+        assert (got.status, got.content) == (206, V1[15:35])
+        assert got.cache_status == "fwd=stale; fwd-status=304; ttl=60; stored; detail=lifetime-over"
+        assert [each.fields.get(b"if-none-match") for each in stale.asked] == [b'"v1"']
+
+    async def test_it_holds_for_all_who_ask(self, stale: RangeWorld) -> None:
+        got = await together(*[stale.range("15-34") for _ in range(3)])
+        assert [each.content for each in got] == [V1[15:35]] * 3
+        assert (len(stale.asked), got[2].record.outcome) == (1, "REVALIDATED")
+
+    async def test_there_is_another(self, stale: RangeWorld) -> None:
+        stale.origin.replace()
+        got = await stale.range("15-34")
+        assert (got.status, got.content) == (206, V2[15:35])
+        await stale.settle()
+        assert (stale.fetched, stale.held) == (["10-19", "20-29", "30-39"], [((10, 40),)])
+
+    async def test_the_origin_fails(self, stale: RangeWorld) -> None:
+        stale.upstream.script = lambda _: Answer(503)
+        got = await together(*[stale.range("15-34") for _ in range(2)])
+        assert [each.status for each in got] == [503, 503]
 
 
 class TestShared:
