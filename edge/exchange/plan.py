@@ -101,6 +101,17 @@ def is_held(request: Request, stored: StoredResponse, what: Plan) -> bool:
             return True
 
 
+def wanted_ranges(what: Plan, length: int) -> tuple[Range, ...]:
+    """Return what of a content of `length` octets a plan sends."""
+    match what:
+        case Parts(ranges):
+            return ranges
+        case Whole():
+            return ((0, length),)
+        case _:
+            return ()
+
+
 def _ranges(request: Request, stored: StoredResponse, length: int, now: float) -> Plan:
     fields = request.fields
     date = date_value(stored.fields, stored.response_time)

@@ -4,33 +4,24 @@ The first answer for a key of which nothing is stored decides.  Is it a part, an
 whole, that is stored; is it neither, or may it not be stored, the origin is asked just as the client asked.
 """
 
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import replace
-
-from edge.caching import partial, validation, vary
+from edge.caching import partial, vary
 from edge.caching.directives import request_directives
 from edge.caching.freshness import current_age
-from edge.caching.partial import Part
 from edge.caching.stored import Range, StoredResponse
-from edge.caching.storing import NotStored, Store
 from edge.errors import ParseError, StoreError, UpstreamChanged, UpstreamError
 from edge.exchange.asking import Asking, Question
+from edge.exchange.assembling import Assembling, may_grow
 from edge.exchange.assembly import Assembly
-from edge.exchange.bringing import Bringing
 from edge.exchange.context import Context
 from edge.exchange.deliver import Body, deliver
 from edge.exchange.exchange import Exchange
 from edge.exchange.fence import Fence
 from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight, Flights, Outcome
-from edge.exchange.forward import Forwarded
-from edge.exchange.plan import CONDITIONAL, Parts, Plan, Whole, plan
+from edge.exchange.plan import CONDITIONAL, plan, wanted_ranges
 from edge.exchange.reusing import deliver_stored, may_answer, stale_or_raise
-from edge.exchange.stretch import Stretch
 from edge.policy import chunking
 from edge.policy.learned import Learned
-from edge.ports import Writer
 from edge.semantics.messages import Response
 from edge.semantics.ranges import parse_range
 
@@ -46,7 +37,7 @@ class Ranging:
         self._asking = asking
         self._filling = filling
         self._learned = learned
-        self._bringing = Bringing(context, asking, filling, fence)
+        self._assembling = Assembling(context, asking, filling, learned, fence)
         self._runs = chunking.Runs()
         self._flights = Flights()
         self._assemblies: dict[bytes, list[Assembly]] = {}
@@ -62,14 +53,15 @@ class Ranging:
 
     async def answer(self, ex: Exchange, question: Question) -> bool:
         """Answer a range request by chunks; return False, with nothing sent, if it is to be asked as it is."""
-        asked = self._first_chunk(ex, question)
-        for _ in range(0 if asked is None else _TRIES):
+        if (asked := self._first_chunk(ex, question)) is None:
+            return False
+        for _ in range(_TRIES):
             try:
                 if (assembly := self._find(ex)) is not None:
                     return await self._answer(ex, assembly)
                 flight = self._flights.find(ex.key, ex.request.fields)
                 if flight is None:
-                    return await self._lead(ex, question, asked or (0, 0))
+                    return await self._lead(ex, question, asked)
                 if await self._follow(ex, flight, question):
                     return True
                 if flight.outcome not in {Outcome.ASSEMBLING, Outcome.LOST}:
@@ -81,7 +73,7 @@ class Ranging:
 
     async def complete(self, ex: Exchange, stored: StoredResponse) -> bool:
         """Answer with a stored part and what is missing of it; return False, with nothing sent, if that cannot be."""
-        if not self._may_fetch(ex) or not _may_grow(stored):
+        if not self._may_fetch(ex) or not may_grow(stored):
             return False
         try:
             return await self._answer(ex, self._of(ex, stored))
@@ -92,13 +84,13 @@ class Ranging:
     def read_on(self, ex: Exchange, stored: StoredResponse) -> None:
         """Fetch what a client, answered with a stored part, will ask for next if it goes on as it has begun."""
         length = stored.complete_length
-        wanted = _wanted(plan(ex.request, stored, length, self._context.clock.now()), length or 0)
+        wanted = wanted_ranges(plan(ex.request, stored, length, self._context.clock.now()), length or 0)
         if len(wanted) != 1 or length is None:
             return
         before = self._runs.continued(ex.key, wanted[0])
         end = chunking.reach(ex.site.chunks, wanted[0], length, before)
         is_missing = chunking.first_missing(stored.ranges, wanted[0][1], end) is not None
-        if is_missing and ex.is_complete and self._may_fetch(ex) and _may_grow(stored):
+        if is_missing and ex.is_complete and self._may_fetch(ex) and may_grow(stored):
             self._of(ex, stored).read_ahead(wanted[0][1], end)
 
     def _may_fetch(self, ex: Exchange) -> bool:
@@ -139,11 +131,7 @@ class Ranging:
             is_selected = vary.select(ex.request, [assembly.stored]) is not None
             if assembly.takes_readers and is_selected and partial.is_same(stored, assembly.stored):
                 return assembly
-        return self._register(self._assembly(ex, stored, stored.complete_length or 0))
-
-    def _assembly(self, ex: Exchange, stored: StoredResponse, length: int) -> Assembly:
-        asker = ex.in_background(self._context.clock.now())
-        return Assembly(stored, length, asker, self._context.store, self._bringing)
+        return self._register(self._assembling.of(ex, stored, stored.complete_length or 0))
 
     def _register(self, assembly: Assembly) -> Assembly:
         key = assembly.stored.key
@@ -198,85 +186,18 @@ class Ranging:
                 flight.failed(error)
                 await stale_or_raise(self._context, ex, question.stale, error)
                 return True
-            assembly = await self._begun(ex, forwarded, question, asked)
+            assembly = await self._assembling.begun(ex, forwarded, question, asked)
             if assembly is None:
                 ex.did("as-is")
                 self._learned.asked_as_is(ex.key, self._context.clock.now())
                 flight.released()
                 return False
+            if assembly.is_kept and assembly.is_growing:
+                self._register(assembly)
             flight.assembling()
             return await self._answer(ex, assembly, forwarded.head)
         finally:
             flight.lost()
-
-    async def _begun(self, ex: Exchange, forwarded: Forwarded, question: Question, asked: Range) -> Assembly | None:
-        """Begin with the part that the origin has sent; None when it will not do for this request."""
-        with ExitStack() as unless_taken:
-            unless_taken.callback(forwarded.upstream.close)
-            length = forwarded.upstream.content_length
-            trust = ex.site.profile.trust_partial_framing
-            part = partial.described(forwarded.head, length, trust_framing=trust)
-            if part is None or part.complete is None or part.end - part.start > asked[1] - asked[0]:
-                return None
-            decision = self._asking.decision(ex, ex.request, forwarded, forwarded.head)
-            stored = await self._draft(ex, forwarded, decision, part)
-            wanted = _wanted(plan(ex.request, stored, part.complete, self._context.clock.now()), part.complete)
-            is_covered = len(wanted) < 2 and all(part.start <= start and end <= part.end for start, end in wanted)
-            if not is_covered and not (_may_grow(stored) and isinstance(decision, Store)):
-                return None
-            writer = await self._writer(stored, part, wanted) if isinstance(decision, Store) else None
-            if writer is None and not is_covered:
-                return None
-            assembly = self._assembly(ex, stored, part.complete)
-            assembly.is_growing = _may_grow(stored)
-            if writer is None:
-                assembly.is_kept = False
-                reason = decision if isinstance(decision, NotStored) else NotStored.STORE_UNAVAILABLE
-                ex.did(reason.value)
-                ex.detail = reason.value
-                await self._asking.learn_refusal(ex, forwarded, question, reason)
-            else:
-                ex.did("store")
-                assembly.stored = replace(stored, generation=writer.generation)
-                if assembly.is_growing:
-                    self._register(assembly)
-            assembly.begin(Stretch(part.start, part.end, forwarded=forwarded, writer=writer))
-            unless_taken.pop_all()
-            return assembly
-
-    async def _draft(
-        self, ex: Exchange, forwarded: Forwarded, decision: Store | NotStored, part: Part
-    ) -> StoredResponse:
-        """Return the head of the representation that `part` is of, with what is stored of it already."""
-        base = await self._filling.extended(ex, forwarded.head)
-        if base is not None:
-            return self._filling.freshened(ex, base, forwarded)
-        upstream, head = forwarded.upstream, forwarded.head
-        names = vary.nominated_names(head.fields) or ()
-        if isinstance(decision, Store):
-            self._learned.varies(ex.key, names)
-        return StoredResponse(
-            key=ex.key,
-            generation=b"",
-            method=b"GET",
-            nominated=vary.nominate(names, ex.request.fields),
-            status=200,
-            reason=b"",
-            fields=decision.fields if isinstance(decision, Store) else head.fields.without(b"content-range"),
-            request_time=upstream.request_time,
-            response_time=upstream.response_time,
-            complete_length=part.complete,
-        )
-
-    async def _writer(self, stored: StoredResponse, part: Part, wanted: Sequence[Range]) -> Writer | None:
-        """Begin to store, if the store can take what the client wants."""
-        length = max(part.end - part.start, sum(end - start for start, end in wanted))
-        extends = stored if stored.ranges else None
-        try:
-            return await self._context.store.writer(stored.key, length=length, extends=extends, start=part.start)
-        except StoreError as error:
-            self._context.telemetry.count(error.detail)
-            return None
 
     async def _answer(self, ex: Exchange, assembly: Assembly, head: Response | None = None) -> bool:
         """Answer with what an assembly has and brings in; return False, with nothing sent, if it cannot.
@@ -284,7 +205,7 @@ class Ranging:
         `head` is that of the response the assembly began with, which has the fields that are not stored too.
         """
         what = plan(ex.request, assembly.stored, assembly.length, self._context.clock.now())
-        wanted = _wanted(what, assembly.length)
+        wanted = wanted_ranges(what, assembly.length)
         missing = (chunking.first_missing(assembly.stored.ranges, *each) for each in wanted)
         first = next((at for at in missing if at is not None), None)
         ex.collapsed = head is None
@@ -327,19 +248,3 @@ class Ranging:
             ex.collapsed = False
             ex.did("combine")
             ex.heard(stretch.forwarded.upstream)
-
-
-def _may_grow(stored: StoredResponse) -> bool:
-    """Return whether more may be asked for: only a strong validator says that it is of the same representation."""
-    etag = validation.entity_tag(stored.fields)
-    return etag is not None and not etag.weak and bool(stored.complete_length)
-
-
-def _wanted(what: Plan, length: int) -> tuple[Range, ...]:
-    match what:
-        case Parts(ranges):
-            return ranges
-        case Whole():
-            return ((0, length),)
-        case _:
-            return ()
