@@ -6,7 +6,7 @@ V = TypeVar("V")
 
 
 class Learned:
-    """Bounded memory of what keys vary on, and of keys whose responses were not storable of late."""
+    """Bounded memory of what keys vary on, and of keys that were not storable, or not to be had by chunks, of late."""
 
     __slots__ = ("_as_is", "_limit", "_nominated", "_seconds", "_uncacheable")
 

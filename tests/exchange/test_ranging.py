@@ -12,6 +12,8 @@ from edge.policy.chunking import ChunkRules
 from edge.policy.profile import STRICT_RFC
 from edge.semantics.messages import Request
 from edge.semantics.ranges import format_content_range, parse_range, resolve
+from edge.tasks import alive, cancel_all
+from edge.testing.pauses import Pauses
 from edge.testing.responder import RecordingResponder
 from edge.testing.upstream import Answer, Piece
 from tests.exchange.world import ETAG, FRESH, STALE, Got, World, turns
@@ -681,6 +683,30 @@ class TestStore:
         assert (await task).content == V1[10:40]
         await world.settle()
         assert world.held == [((0, SIZE),)]
+
+
+async def test_a_client_cancelled_at_every_wait_leaves_nothing_behind() -> None:
+    hang_at = 0
+    while True:
+        hang_at += 1
+        pauses = Pauses(hang_at)
+        world = RangeWorld(pauses=pauses)
+        task = begin(world.range("12-44", responder=RecordingResponder(pauses=pauses)))
+        while not pauses.reached.is_set() and not (task.done() and alive() == 0):
+            await asyncio.sleep(0)
+        if not pauses.reached.is_set():
+            break
+        follower = begin(world.range("20-59"))
+        await turns(200)
+        task.cancel()
+        await turns(200)
+        # What hangs is an origin or a store that never answers.
+        await cancel_all()
+        got = await follower
+        assert got.content == V1[20:60] if got.record.complete else not got.responder.is_finished
+        await world.settle()
+        world.assert_idle()
+    assert hang_at > 10
 
 
 class Trouble:
