@@ -2,7 +2,7 @@
 
 Run it with the octets a second of each response; it prints its port.  `GET /-/counts` tells what it was asked for and
 has sent since the last time, `GET /-/replace` gives it another representation, and `GET /-/hold` lets it send no more
-than 64 KiB of a response until `GET /-/release`.
+than a piece of a response until `GET /-/release`.
 """
 
 import asyncio
@@ -12,7 +12,8 @@ import sys
 from contextlib import suppress
 
 SIZE = 10_000_000_000
-_PIECE = 64 << 10
+#: Sent at once.
+PIECE = 64 << 10
 _range = re.compile(rb"\r\nrange: bytes=([0-9]+)-([0-9]+)\r\n", re.IGNORECASE)
 _if_range = re.compile(rb"\r\nif-range: ([^\r]*)\r\n", re.IGNORECASE)
 
@@ -74,8 +75,8 @@ class ThrottledOrigin:
         lines += b"Cache-Control: max-age=60\r\nETag: %s\r\nContent-Length: %d\r\n" % (etag, end - start)
         writer.write(b"HTTP/1.1 %s\r\n%s\r\n" % (status, lines))
         generation = self.generation
-        for at in range(start, end, _PIECE):
-            piece = content(at, min(at + _PIECE, end), generation)
+        for at in range(start, end, PIECE):
+            piece = content(at, min(at + PIECE, end), generation)
             self.sent += len(piece)
             writer.write(piece)
             await writer.drain()
