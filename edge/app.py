@@ -260,7 +260,7 @@ def _limits(config: Config) -> Limits:
 
 async def _open_store(config: Config, clock: Clock) -> Disk:
     cache = config.cache
-    return await Disk.start(cache.path, quota=cache.max_size, memory=cache.memory, clock=clock)
+    return await Disk.start(cache.path, quota=cache.max_size, memory=cache.memory, clock=clock, min_age=cache.min_age)
 
 
 def _access_log(config: Config) -> AccessLog | None:
@@ -295,9 +295,15 @@ def _store_stats(disk: Disk, config: Config) -> StoreStats:
         objects=stats.objects,
         disk_bytes=stats.disk_bytes,
         disk_capacity=stats.quota,
+        index_bytes=stats.index_bytes,
         memory_bytes=stats.memory_bytes,
         memory_capacity=config.cache.memory,
+        waiting_bytes=stats.waiting_bytes,
+        refusals=stats.refusals,
         evictions=stats.evictions,
+        damaged=stats.damaged,
+        write_errors=stats.write_errors,
+        is_storing=stats.is_storing,
     )
 
 

@@ -99,6 +99,8 @@ class Writer(Protocol):
     """Content being stored under a generation that no lookup finds before `commit`."""
 
     generation: bytes
+    #: Whether the content is kept after the fill; if not, it is there for those who follow, and `commit` fails.
+    is_admitted: bool
 
     async def write(self, data: bytes) -> None:
         """Append `data`; waits while too much is unwritten.  StoreError: the content can no longer be stored."""

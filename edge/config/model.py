@@ -23,11 +23,12 @@ class Listener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """Where stored responses are kept, in octets."""
+    """Where stored responses are kept, in octets and seconds."""
 
     path: Path
     max_size: int
     memory: int
+    min_age: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,6 +96,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cache.path", PATH, "/var/cache/foreland", "Directory of the disk tier; safe to delete while stopped."),
     Setting("cache.max_size", SIZE, "20GiB", "Quota of the disk tier, never exceeded.", ("16MiB", "1024TiB")),
     Setting("cache.memory", SIZE, "512MiB", "Quota of the memory tier.", ("1MiB", "64TiB")),
+    Setting(
+        "cache.min_age", DURATION, "4h",
+        "Content over 32KiB is stored on its second request while all would be written over sooner; 0s stores it at once.",
+        _TTL,
+    ),
     Setting("admin.address", ADDRESS_OR_OFF, "127.0.0.1:8901", "Address of the admin plane; loopback only."),
     Setting("admin.token_file", PATH, UNSET, "File with the token that admin requests which change something need."),
     Setting("origins.NAME.urls", URLS, REQUIRED, "Where the origin is; this version takes exactly one.", (1, 1)),

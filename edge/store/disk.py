@@ -48,7 +48,7 @@ class Stats:
         segments: how many there are.
         memory_bytes: what the memory tier holds.
         waiting_bytes: what is not written yet.
-        refusals: contents not admitted because the disk was written over too fast, since the start.
+        refusals: contents not admitted because the disk is written over too fast, since the start.
         evictions: stored responses dropped to make room, since the start.
         damaged: records or files found damaged or gone, since the start.
         write_errors: groups that the disk did not take, since the start.
@@ -111,7 +111,6 @@ class Disk:
             quota: what it may take of the disk, bytes.
             memory: what heads and small contents may take of the memory, bytes.
             clock: says when to try a disk again that has refused something, and how fast it is written over.
-
             min_age: large contents are written on their second request only, while the quota would otherwise be
                 written over in fewer seconds than this; 0 to write everything.
 
@@ -195,7 +194,9 @@ class Disk:
             raise StoreFull("the response is being extended")
         name = key_hash(key)
         is_known = extends is not None or bool(self._ledger.heads(name))
-        if not self._admission.admits(name, length, is_known=is_known, now=self._clock.monotonic()):
+        if not self._admission.admits(
+            name, length, is_known=is_known, has_room=self._has_room, now=self._clock.monotonic()
+        ):
             return Passing(self._passing, start)
         return Fill(
             self._ledger, self._reader, name, extends.generation if extends is not None else os.urandom(8),
@@ -245,6 +246,11 @@ class Disk:
             write_errors=self._flush.errors,
             is_storing=self._flush.is_storing,
         )
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether the next segment can be made without another one being freed."""
+        return self._segments.size + 2 * self._layout.segment_size <= self._layout.segments
 
     async def _begin(self, doubtful: Iterable[StoredResponse]) -> None:
         loop = asyncio.get_running_loop()

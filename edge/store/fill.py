@@ -24,6 +24,8 @@ class Fill:
         is_over: whether it was committed or aborted.
     """
 
+    is_admitted = True
+
     def __init__(
         self,
         ledger: Ledger,

@@ -89,7 +89,13 @@ class Exposition(Collector):
             "edge_cache_objects": [((), store.objects)],
             "edge_cache_bytes": [(("disk",), store.disk_bytes), (("memory",), store.memory_bytes)],
             "edge_cache_capacity_bytes": [(("disk",), store.disk_capacity), (("memory",), store.memory_capacity)],
+            "edge_cache_index_bytes": [((), store.index_bytes)],
+            "edge_cache_waiting_bytes": [((), store.waiting_bytes)],
+            "edge_cache_refusals_total": [((), store.refusals)],
             "edge_cache_evictions_total": [((), store.evictions)],
+            "edge_cache_damaged_total": [((), store.damaged)],
+            "edge_cache_write_errors_total": [((), store.write_errors)],
+            "edge_cache_storing": [((), store.is_storing)],
             "edge_log_dropped_total": [((), self._recorder.log_dropped)],
             "edge_build_info": [(self._build, 1)],
         }

@@ -48,7 +48,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("edge_cache_objects", "gauge", (), "Stored responses."),
     Metric("edge_cache_bytes", "gauge", ("tier",), "Octets held by a tier."),
     Metric("edge_cache_capacity_bytes", "gauge", ("tier",), "Quota of a tier in octets."),
+    Metric("edge_cache_index_bytes", "gauge", (), "Octets of the index in use; its share of the disk is reserved whole."),
+    Metric("edge_cache_waiting_bytes", "gauge", (), "Octets that are not written to the disk yet."),
+    Metric("edge_cache_refusals_total", "counter", (), "Contents not stored as the disk is written over too fast."),
     Metric("edge_cache_evictions_total", "counter", (), "Stored responses evicted to make room."),
+    Metric("edge_cache_damaged_total", "counter", (), "Stored records or files found damaged or gone."),
+    Metric("edge_cache_write_errors_total", "counter", (), "Groups of records that the disk did not take."),
+    Metric("edge_cache_storing", "gauge", (), "1 while new content is stored, 0 while the disk takes none."),
     Metric("edge_log_dropped_total", "counter", (), "Access log lines lost because the log could not take them."),
     Metric("edge_build_info", "gauge", ("version", "node"), "Always 1."),
 )  # fmt: skip

@@ -139,7 +139,7 @@ class MemoryWriter:
 
     def __init__(self, store: MemoryStore, key: bytes, generation: bytes, start: int, *, is_extension: bool) -> None:
         self._store, self._key, self._position, self._is_extension = store, key, start, is_extension
-        self.generation = generation
+        self.generation, self.is_admitted = generation, True
         self._content = store.contents.setdefault(generation, bytearray())
         self._is_over = False
         store.writers += 1
