@@ -69,7 +69,7 @@ class Held:
     """A chunk on the disk."""
 
     __slots__ = ("at", "generation", "size", "visits")
-    is_content, is_needed = True, False
+    is_content, is_needed, is_pinned = True, False, False
 
     def __init__(self, generation: bytes, at: int, size: int) -> None:
         self.generation, self.at, self.size, self.visits = generation, at, size, 0

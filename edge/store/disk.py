@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -49,6 +49,8 @@ class Stats:
         memory_bytes: what the memory tier holds.
         waiting_bytes: what is not written yet.
         refusals: contents not admitted because the disk is written over too fast, since the start.
+        pinned_bytes: what pinned responses are charged.
+        pinned_quota: what they may be charged at most.
         evictions: stored responses dropped to make room, since the start.
         damaged: records or files found damaged or gone, since the start.
         write_errors: groups that the disk did not take, since the start.
@@ -62,6 +64,8 @@ class Stats:
     segments: int
     memory_bytes: int
     waiting_bytes: int
+    pinned_bytes: int
+    pinned_quota: int
     refusals: int
     evictions: int
     damaged: int
@@ -87,11 +91,11 @@ class Disk:
         recovered = opened.recovered
         self._index: Index = recovered.index
         self._memory = Memory(memory)
-        self._ledger = Ledger(self._index, self._memory)
+        self._ledger = Ledger(self._index, self._memory, layout.pinned)
         self._ledger.damaged = self._segments.refused + recovered.damaged
         self._log = Log(
             self._segments, self._index, layout, sequence=recovered.sequence, active=recovered.active,
-            is_needed=self._ledger.is_needed, visits=self._memory.visits,
+            is_needed=self._ledger.is_needed, visits=self._memory.visits, pins=self._ledger.pins,
         )  # fmt: skip
         self._thread = ThreadPoolExecutor(1, "store-write")
         self._pool = ThreadPoolExecutor(_READER_THREADS, "store-read")
@@ -103,7 +107,9 @@ class Disk:
         self._is_open = True
 
     @classmethod
-    async def start(cls, path: Path, *, quota: int, memory: int, clock: Clock, min_age: float = 0.0) -> Self:
+    async def start(
+        cls, path: Path, *, quota: int, memory: int, clock: Clock, min_age: float = 0.0, pinned: int | None = None
+    ) -> Self:
         """Open the node directory at `path`, or make it.
 
         Args:
@@ -113,11 +119,12 @@ class Disk:
             clock: says when to try a disk again that has refused something, and how fast it is written over.
             min_age: large contents are written on their second request only, while the quota would otherwise be
                 written over in fewer seconds than this; 0 to write everything.
+            pinned: what pinned responses may take of the quota, bytes, at most about a half; None for a quarter.
 
         Raises:
             StoreError: it is in use, of another format, not ours, or too small.
         """
-        layout = Layout.of(quota)
+        layout = Layout.of(quota, pinned)
         opened = await asyncio.to_thread(_open, path, layout)
         disk = cls(opened, layout, memory=memory, clock=clock, min_age=min_age)
         try:
@@ -174,12 +181,19 @@ class Disk:
         return DiskSource(self._ledger, self._reader, name, stored.generation, start=start, end=end, whole=whole)
 
     async def writer(
-        self, key: bytes, *, length: int | None, extends: StoredResponse | None = None, start: int = 0
+        self,
+        key: bytes,
+        *,
+        length: int | None,
+        extends: StoredResponse | None = None,
+        start: int = 0,
+        pinned: bool = False,
     ) -> Fill | Passing:
         """Begin to store content of `length` octets (None: not known) from offset `start` on.
 
-        With `extends`, the content is added to that response's generation; its own octets stay readable.  Content that
-        is not admitted is there for those who follow the fill, and is not found once it is over.
+        With `extends`, the content is added to that response's generation; its own octets stay readable.  What is
+        `pinned` is always admitted.  Content that is not admitted is there for those who follow the fill, and is not
+        found once it is over.
 
         Raises:
             StoreFull: it does not fit, the disk does not take anything at present, or the response is being extended.
@@ -193,14 +207,14 @@ class Disk:
         if extends is not None and not self._ledger.may_extend(extends.generation):
             raise StoreFull("the response is being extended")
         name = key_hash(key)
-        is_known = extends is not None or bool(self._ledger.heads(name))
+        is_known = pinned or extends is not None or bool(self._ledger.heads(name))
         if not self._admission.admits(
             name, length, is_known=is_known, has_room=self._has_room, now=self._clock.monotonic()
         ):
             return Passing(self._passing, start)
         return Fill(
             self._ledger, self._reader, name, extends.generation if extends is not None else os.urandom(8),
-            start=start, limit=limit, held=extends.ranges if extends is not None else None,
+            start=start, limit=limit, held=extends.ranges if extends is not None else None, pinned=pinned and extends is None,
         )  # fmt: skip
 
     async def put(self, stored: StoredResponse) -> None:
@@ -211,6 +225,17 @@ class Disk:
         if all(ref.generation != stored.generation for ref in self._ledger.heads(name)):
             raise StoreError("the stored response is gone")
         self._ledger.add_head(name, stored)
+
+    async def pin(self, key: bytes, generation: bytes, *, pinned: bool = True) -> bool:
+        """Let a stored response never be reclaimed, or be as any other again; return whether it is there.
+
+        StoreFull: there is no room for more pinned content, or nothing is stored at present.
+        """
+        for stored in await self.lookup(key):
+            if stored.generation == generation:
+                await self.put(replace(stored, pinned=pinned))
+                return True
+        return False
 
     def token(self, key: bytes) -> object | None:
         """Return what stays the same object for as long as `lookup` of `key` finds the same; None when not in memory."""
@@ -240,6 +265,8 @@ class Disk:
             segments=len(self._segments),
             memory_bytes=self._memory.used,
             waiting_bytes=self._ledger.size,
+            pinned_bytes=self._ledger.pins.used,
+            pinned_quota=self._ledger.pins.limit,
             refusals=self._admission.refused,
             evictions=self._ledger.evicted,
             damaged=self._ledger.damaged,

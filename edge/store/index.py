@@ -1,9 +1,9 @@
 """The index: where the records of a key and of a generation lie, in LMDB, shared by whoever opens the node.
 
 `heads` maps a key hash to the heads of its stored responses, the newest first; `chunks` maps a generation and a content
-offset to a chunk; `marks` holds the tail of every segment and the last sequence number.  Reading costs microseconds
-and may be done on the event loop; writing belongs to one thread.  The index is not synced: after a power cut it is
-rebuilt from segments.
+offset to a chunk; `pins` holds the generations that are never reclaimed, `marks` the tail of every segment and the last
+sequence number.  Reading costs microseconds and may be done on the event loop; writing belongs to one thread.  The index
+is not synced: after a power cut it is rebuilt from segments.
 """
 
 import errno
@@ -90,6 +90,7 @@ class Index:
         self._environment, self._map_size = environment, map_size
         self._heads = environment.open_db(b"heads")
         self._chunks = environment.open_db(b"chunks")
+        self._pins = environment.open_db(b"pins")
         self._marks = environment.open_db(b"marks")
 
     @classmethod
@@ -99,7 +100,7 @@ class Index:
         existing = _check_files(folder, map_size)
         try:
             environment = lmdb.open(
-                os.fspath(folder), map_size=map_size, max_dbs=3, mode=0o600, sync=False, metasync=False
+                os.fspath(folder), map_size=map_size, max_dbs=4, mode=0o600, sync=False, metasync=False
             )
         except lmdb.Error as error:
             raise StoreDamaged(f"the index cannot be opened: {error}") from error
@@ -167,7 +168,7 @@ class Index:
     def size(self) -> int:
         """How many bytes of pages are live."""
         with self.reading() as transaction:
-            stats = [transaction.stat(database) for database in (self._heads, self._chunks, self._marks)]
+            stats = [transaction.stat(database) for database in (self._heads, self._chunks, self._pins, self._marks)]
         return sum(of["psize"] * (of["branch_pages"] + of["leaf_pages"] + of["overflow_pages"]) for of in stats)
 
     @property
@@ -234,8 +235,9 @@ class Index:
         """Forget the chunk that begins at `offset`."""
         transaction.delete(generation + _OFFSET.pack(offset), db=self._chunks)
 
-    def drop_chunks(self, transaction: Transaction, generation: bytes) -> None:
-        """Forget every chunk of `generation`."""
+    def forget(self, transaction: Transaction, generation: bytes) -> None:
+        """Forget every chunk of `generation`, and that it is pinned."""
+        self.put_pin(transaction, generation, 0)
         with transaction.cursor(db=self._chunks) as cursor:
             there = cursor.set_range(generation)
             while there and cursor.key()[:8] == generation:
@@ -264,6 +266,24 @@ class Index:
                 yield generation
                 # No content is so long that a chunk of it begins at the last offset.
                 there = cursor.set_range(generation + _OFFSET.pack((1 << 64) - 1))
+
+    # Pins.
+
+    def pins(self) -> dict[bytes, int]:
+        """Return what every pinned generation takes of the quota for pinned content, bytes."""
+        with self.reading() as transaction, transaction.cursor(db=self._pins) as cursor:
+            return {generation: int.from_bytes(charge, "big") for generation, charge in cursor.iternext()}
+
+    def pin(self, transaction: Transaction, generation: bytes) -> int:
+        """Return what `generation` takes of the quota for pinned content, 0 when it is not pinned."""
+        return int.from_bytes(transaction.get(generation, db=self._pins) or b"", "big")
+
+    def put_pin(self, transaction: Transaction, generation: bytes, charge: int) -> None:
+        """Let `generation` be pinned and take `charge`, or not be pinned for 0."""
+        if charge:
+            transaction.put(generation, charge.to_bytes(8, "big"), db=self._pins)
+        else:
+            transaction.delete(generation, db=self._pins)
 
     # Marks.
 

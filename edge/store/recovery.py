@@ -112,21 +112,21 @@ def _apply(
     """Let the index say what the record at `offset` says, unless it is a head that is damaged."""
     index = recovered.index
     recovered.sequence = max(recovered.sequence, header.sequence)
-    variant = b""
+    outline = None
     if header.kind is Kind.HEAD:
         try:
             body = scan.body(offset, header)
-            variant, ranges = head.outline(body)
+            outline = head.outline(body)
             recovered.doubtful.pop(header.generation, None)
             # The chunks of a head are written before it: one that is not there now will not come.
-            if intersection(ranges, index.held(transaction, header.generation)) != ranges:
+            if intersection(outline.ranges, index.held(transaction, header.generation)) != outline.ranges:
                 recovered.doubtful[header.generation] = head.decode(body)
         except StoreDamaged:
             recovered.damaged += 1
             return
     place = Place(segment.id, offset, header.size)
-    for generation in apply(index, transaction, header.kind, header, variant, place):
-        index.drop_chunks(transaction, generation)
+    for generation in apply(index, transaction, header.kind, header, outline, place):
+        index.forget(transaction, generation)
         recovered.doubtful.pop(generation, None)
 
 
@@ -185,4 +185,4 @@ def _drop_orphans(index: Index) -> None:
     for first in range(0, len(orphans), _BATCH):
         with index.writing() as transaction:
             for generation in orphans[first : first + _BATCH]:
-                index.drop_chunks(transaction, generation)
+                index.forget(transaction, generation)

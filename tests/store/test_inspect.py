@@ -323,7 +323,7 @@ async def test_another_format_is_refused_in_the_words_of_the_store(left):
     raw[8] = 9
     raw[52:56] = crc32(bytes(raw[:52])).to_bytes(4, "little")
     control.write_bytes(raw)
-    with pytest.raises(StoreError, match="has store format 9 and this program knows only format 1"):
+    with pytest.raises(StoreError, match="has store format 9 and this program knows only formats 1 to 2"):
         Inspection(left)
 
 
