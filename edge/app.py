@@ -27,6 +27,7 @@ from edge.policy.limits import Limits
 from edge.policy.profile import PROFILES
 from edge.ports import Store
 from edge.store.disk import Disk
+from edge.store.volumes import Volumes
 from edge.tasks import cancel_all, spawn
 from edge.telemetry.access_log import AccessLog
 from edge.telemetry.gauges import Gauges, OriginStats, StoreStats
@@ -38,6 +39,7 @@ from edge.upstream.settings import Limits as OriginLimits
 from edge.upstream.settings import OriginSettings, Timeouts
 
 log = logging.getLogger("edge")
+NodeStore = Disk | Volumes
 
 
 class StartError(EdgeError):
@@ -86,7 +88,7 @@ class Node:
     async def _serve(
         self,
         sockets: Sequence[socket.socket],
-        disk: Disk,
+        disk: NodeStore,
         origins: dict[str, Origin],
         recorder: Recorder,
         ready: Callable[[Sequence[str]], None],
@@ -123,7 +125,7 @@ class Node:
             if control is not None:
                 await control.stop()
 
-    async def _start_control(self, recorder: Recorder, gauges: Gauges, disk: Disk) -> Control | None:
+    async def _start_control(self, recorder: Recorder, gauges: Gauges, disk: NodeStore) -> Control | None:
         address = self._config.admin.address
         if address is None:
             return None
@@ -143,7 +145,7 @@ class Node:
         log.info("admin plane on %s", url)
         return control
 
-    def _not_ready(self, disk: Disk) -> list[str]:
+    def _not_ready(self, disk: NodeStore) -> list[str]:
         reasons = []
         if self._stopping.is_set():
             reasons.append("draining")
@@ -189,10 +191,11 @@ class Node:
 def make_driver(config: Config, store: Store, origins: dict[str, Origin], recorder: Recorder, clock: Clock) -> Driver:
     """Return the driver for a configuration."""
     context = Context(store, origins, recorder, clock, config.node.encode("ascii"))
-    return Driver(Sites(_site(site) for site in config.sites), context)
+    return Driver(Sites(make_site(site) for site in config.sites), context)
 
 
-def _site(site: SiteConfig) -> Site:
+def make_site(site: SiteConfig) -> Site:
+    """Return the site that the configuration describes."""
     profile = PROFILES[site.profile]
     keep = () if site.key.query == "none" and not site.key.keep else site.key.keep or None
     return Site(
@@ -258,9 +261,34 @@ def _limits(config: Config) -> Limits:
     )
 
 
-async def _open_store(config: Config, clock: Clock) -> Disk:
+async def _open_store(config: Config, clock: Clock) -> NodeStore:
     cache = config.cache
-    return await Disk.start(cache.path, quota=cache.max_size, memory=cache.memory, clock=clock, min_age=cache.min_age)
+    quotas = {site.name: site.quota for site in config.sites if site.quota is not None}
+    if not quotas:
+        return await Disk.start(
+            cache.path,
+            quota=cache.max_size,
+            memory=cache.memory,
+            clock=clock,
+            min_age=cache.min_age,
+            pinned=cache.pinned,
+        )
+    sites = Sites(make_site(site) for site in config.sites)
+
+    def site_of(host: bytes) -> str | None:
+        site = sites.find(host)
+        return None if site is None else site.name
+
+    return await Volumes.start(
+        cache.path,
+        quota=cache.max_size,
+        quotas=quotas,
+        memory=cache.memory,
+        clock=clock,
+        min_age=cache.min_age,
+        pinned=cache.pinned,
+        site_of=site_of,
+    )
 
 
 def _access_log(config: Config) -> AccessLog | None:
@@ -289,7 +317,7 @@ def _url(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _store_stats(disk: Disk, config: Config) -> StoreStats:
+def _store_stats(disk: NodeStore, config: Config) -> StoreStats:
     stats = disk.stats()
     return StoreStats(
         objects=stats.objects,
@@ -299,6 +327,8 @@ def _store_stats(disk: Disk, config: Config) -> StoreStats:
         memory_bytes=stats.memory_bytes,
         memory_capacity=config.cache.memory,
         waiting_bytes=stats.waiting_bytes,
+        pinned_bytes=stats.pinned_bytes,
+        pinned_capacity=stats.pinned_quota,
         refusals=stats.refusals,
         evictions=stats.evictions,
         damaged=stats.damaged,

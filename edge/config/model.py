@@ -28,6 +28,7 @@ class Cache:
     path: Path
     max_size: int
     memory: int
+    pinned: int | None
     min_age: float
 
 
@@ -87,6 +88,7 @@ class Site:
     origin: str
     profile: Literal["safe", "strict-rfc"]
     max_request_content: int
+    quota: int | None
     collapse: bool
     collapse_wait: float
     cookies: Literal["pass", "strip"]

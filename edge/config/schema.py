@@ -97,6 +97,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cache.max_size", SIZE, "20GiB", "Quota of the disk tier, never exceeded.", ("16MiB", "1024TiB")),
     Setting("cache.memory", SIZE, "512MiB", "Quota of the memory tier.", ("1MiB", "64TiB")),
     Setting(
+        "cache.pinned", SIZE, UNSET,
+        "Quota in cache.max_size for pinned responses, which are never reclaimed; unset is a quarter.", ("0B", "512TiB"),
+    ),
+    Setting(
         "cache.min_age", DURATION, "4h",
         "Content over 32KiB is stored on its second request while all would be written over sooner; 0s stores it at once.",
         _TTL,
@@ -126,6 +130,10 @@ SETTINGS: tuple[Setting, ...] = (
         "How to read RFC 9111 where it leaves a choice: on the safe side, or to the letter.",
     ),
     Setting("site[].max_request_content", SIZE, "1MiB", "Largest request content, then 413.", ("0B", "1024GiB")),
+    Setting(
+        "site[].quota", SIZE, UNSET,
+        "Part of cache.max_size that is this site's and nobody else's; unset shares the rest.", ("16MiB", "1024TiB"),
+    ),
     Setting("site[].collapse", BOOLEAN, ON, "Whether simultaneous requests for one response share one forward."),
     Setting("site[].collapse_wait", DURATION, "5s", "Longest wait for a shared forward, then go alone.", ("0s", "1h")),
     Setting(

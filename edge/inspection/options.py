@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from edge.app import _site
+from edge.app import make_site
 from edge.caching.freshness import FreshnessRules
 from edge.config.errors import ConfigError
 from edge.config.kinds import DURATION, SIZE, Kind
@@ -188,7 +188,7 @@ def _configured(config: Path | None, cache: str | None) -> tuple[Path, Sites | N
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)
         sys.exit(INVALID)
-    return settings.cache.path, Sites(_site(site) for site in settings.sites)
+    return settings.cache.path, Sites(make_site(site) for site in settings.sites)
 
 
 def _with(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:

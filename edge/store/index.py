@@ -186,10 +186,9 @@ class Index:
 
     def heads_in(self, transaction: Transaction, key_hash: bytes) -> Heads:
         """Return the heads of a key as `transaction` sees them."""
-        raw = transaction.get(key_hash, db=self._heads)
-        if raw is None or len(raw) % _HEAD.size:
-            return ()
-        return tuple(HeadRef(values[0], values[1], Place(*values[2:])) for values in _HEAD.iter_unpack(raw))
+        raw = transaction.get(key_hash, db=self._heads) or b""
+        # What is malformed is no head, so that the key can be stored again.
+        return () if len(raw) % _HEAD.size else decode_heads(raw)
 
     def all_heads(self, transaction: Transaction) -> Iterator[tuple[bytes, Heads]]:
         """Yield every key hash with its heads."""
@@ -210,14 +209,14 @@ class Index:
     def chunk(self, generation: bytes, offset: int) -> Found | None:
         """Return the chunk of `generation` that holds the octet at `offset`, or None."""
         with self.reading() as transaction, transaction.cursor(db=self._chunks) as cursor:
-            key = generation + _OFFSET.pack(offset)
+            key = chunk_key(generation, offset)
             there = cursor.set_range(key)
             if not there or cursor.key() != key:
                 there = cursor.prev() if there else cursor.last()
             # No chunk crosses a multiple of CHUNK_SIZE, so one that begins below the last multiple cannot reach.
-            lowest = generation + _OFFSET.pack(offset - offset % CHUNK_SIZE)
+            lowest = chunk_key(generation, offset - offset % CHUNK_SIZE)
             while there and cursor.key() >= lowest:
-                found = _found(cursor.key(), cursor.value())
+                found = decode_chunk(cursor.key(), cursor.value())
                 if found.end > offset:
                     return found
                 there = cursor.prev()
@@ -225,15 +224,15 @@ class Index:
 
     def is_chunk(self, transaction: Transaction, generation: bytes, offset: int, place: Place) -> bool:
         """Return whether the chunk that begins at `offset` is the one at `place`."""
-        return transaction.get(generation + _OFFSET.pack(offset), db=self._chunks) == _PLACE.pack(*place)
+        return transaction.get(chunk_key(generation, offset), db=self._chunks) == _PLACE.pack(*place)
 
     def put_chunk(self, transaction: Transaction, generation: bytes, offset: int, place: Place) -> None:
         """Let the chunk that begins at `offset` be the one at `place`."""
-        transaction.put(generation + _OFFSET.pack(offset), _PLACE.pack(*place), db=self._chunks)
+        transaction.put(chunk_key(generation, offset), _PLACE.pack(*place), db=self._chunks)
 
     def drop_chunk(self, transaction: Transaction, generation: bytes, offset: int) -> None:
         """Forget the chunk that begins at `offset`."""
-        transaction.delete(generation + _OFFSET.pack(offset), db=self._chunks)
+        transaction.delete(chunk_key(generation, offset), db=self._chunks)
 
     def forget(self, transaction: Transaction, generation: bytes) -> None:
         """Forget every chunk of `generation`, and that it is pinned."""
@@ -249,7 +248,7 @@ class Index:
         with transaction.cursor(db=self._chunks) as cursor:
             there = cursor.set_range(generation)
             while there and cursor.key()[:8] == generation:
-                chunk = _found(cursor.key(), cursor.value())
+                chunk = decode_chunk(cursor.key(), cursor.value())
                 if found and chunk.start <= found[-1][1]:
                     found[-1] = (found[-1][0], max(found[-1][1], chunk.end))
                 else:
@@ -265,7 +264,7 @@ class Index:
                 generation = cursor.key()[:8]
                 yield generation
                 # No content is so long that a chunk of it begins at the last offset.
-                there = cursor.set_range(generation + _OFFSET.pack((1 << 64) - 1))
+                there = cursor.set_range(chunk_key(generation, (1 << 64) - 1))
 
     # Pins.
 
@@ -290,8 +289,7 @@ class Index:
     def tails(self) -> dict[int, int]:
         """Return the tail of every segment that was written to, by id."""
         with self.reading() as transaction, transaction.cursor(db=self._marks) as cursor:
-            marks = [item for item in cursor.iternext() if item[0] != _SEQUENCE]
-        return {int.from_bytes(name, "big"): int.from_bytes(tail, "big") for name, tail in marks}
+            return decode_tails(cursor.iternext())
 
     def sequence(self) -> int:
         """Return the last sequence number that was given."""
@@ -320,10 +318,28 @@ def intersection(left: Iterable[Range], right: Iterable[Range]) -> tuple[Range, 
     return tuple(common)
 
 
-def _found(key: bytes, value: bytes) -> Found:
+def decode_heads(raw: bytes) -> Heads:
+    """Return what `heads` holds for a key; StoreDamaged if it is malformed."""
+    if len(raw) % _HEAD.size:
+        raise StoreDamaged("an entry of the index is malformed")
+    return tuple(HeadRef(values[0], values[1], Place(*values[2:])) for values in _HEAD.iter_unpack(raw))
+
+
+def chunk_key(generation: bytes, offset: int) -> bytes:
+    """Return the key in `chunks` of the chunk of `generation` that begins at `offset`."""
+    return generation + _OFFSET.pack(offset)
+
+
+def decode_chunk(key: bytes, value: bytes) -> Found:
+    """Return what `chunks` holds under `key`; StoreDamaged if it is malformed."""
     if len(key) != 16 or len(value) != _PLACE.size:
         raise StoreDamaged("an entry of the index is malformed")
     return Found(_OFFSET.unpack(key[8:])[0], Place(*_PLACE.unpack(value)))
+
+
+def decode_tails(marks: Iterable[tuple[bytes, bytes]]) -> dict[int, int]:
+    """Return the tails of segments by id that are among `marks`."""
+    return {int.from_bytes(name, "big"): int.from_bytes(tail, "big") for name, tail in marks if name != _SEQUENCE}
 
 
 def _check_files(folder: Path, map_size: int) -> int:

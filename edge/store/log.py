@@ -116,7 +116,7 @@ class Log:
             self._outcome.replaced += apply(self._index, transaction, entry.kind, entry, outline, place)
             if active is not None and entry.kind is not None:
                 active.visit(at, entry.visits)
-                records += (encode_header(self._header(entry, entry.kind)), entry.body)
+                records += (encode_header(self._header(entry, entry.kind), active.tag), entry.body)
                 at += entry.size
         if active is not None and records:
             self._write(active, records)

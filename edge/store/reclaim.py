@@ -15,7 +15,8 @@ from edge.store.entry import Entry, Outcome
 from edge.store.index import HeadRef, Index, Place, Transaction, intersection, without_generation
 from edge.store.pins import Pins
 from edge.store.record import CHUNK_SIZE, HEADER_SIZE, Header, Kind
-from edge.store.segment import FIRST, Segment, Segments
+from edge.store.segment import Segment, Segments
+from edge.store.segment_header import FIRST
 
 # Records looked at between two moments at which the event loop's thread can go on.
 _YIELD_EVERY = 64

@@ -19,7 +19,8 @@ from edge.store.log import apply
 from edge.store.node import Node
 from edge.store.record import Header, Kind
 from edge.store.scan import Scan
-from edge.store.segment import FIRST, Segment, Segments
+from edge.store.segment import Segment, Segments
+from edge.store.segment_header import FIRST
 
 log = logging.getLogger("edge.store")
 
@@ -162,11 +163,12 @@ def _rebuild(index: Index, segments: Segments) -> Recovered:
 
 def _but_a_torn_last(recovered: Recovered, scan: Scan, end: int) -> Iterator[tuple[int, Header]]:
     """Yield the records up to `end`; the last one only if it is whole."""
-    last = None
-    for record in scan.headers(FIRST, end):
+    last, expected = None, FIRST
+    for record in scan.surviving(FIRST, end):
         if last is not None:
             yield last
-        last = record
+        recovered.damaged += record[0] != expected
+        last, expected = record, record[0] + record[1].size
     if last is None:
         return
     try:

@@ -15,6 +15,8 @@ class StoreStats:
     memory_bytes: int
     memory_capacity: int
     waiting_bytes: int
+    pinned_bytes: int
+    pinned_capacity: int
     refusals: int
     evictions: int
     damaged: int

@@ -91,6 +91,8 @@ class Exposition(Collector):
             "edge_cache_capacity_bytes": [(("disk",), store.disk_capacity), (("memory",), store.memory_capacity)],
             "edge_cache_index_bytes": [((), store.index_bytes)],
             "edge_cache_waiting_bytes": [((), store.waiting_bytes)],
+            "edge_cache_pinned_bytes": [((), store.pinned_bytes)],
+            "edge_cache_pinned_capacity_bytes": [((), store.pinned_capacity)],
             "edge_cache_refusals_total": [((), store.refusals)],
             "edge_cache_evictions_total": [((), store.evictions)],
             "edge_cache_damaged_total": [((), store.damaged)],

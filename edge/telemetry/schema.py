@@ -50,6 +50,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("edge_cache_capacity_bytes", "gauge", ("tier",), "Quota of a tier in octets."),
     Metric("edge_cache_index_bytes", "gauge", (), "Octets of the index in use; its share of the disk is reserved whole."),
     Metric("edge_cache_waiting_bytes", "gauge", (), "Octets that are not written to the disk yet."),
+    Metric("edge_cache_pinned_bytes", "gauge", (), "Octets that pinned responses are charged."),
+    Metric("edge_cache_pinned_capacity_bytes", "gauge", (), "Quota for pinned responses in octets."),
     Metric("edge_cache_refusals_total", "counter", (), "Contents not stored as the disk is written over too fast."),
     Metric("edge_cache_evictions_total", "counter", (), "Stored responses evicted to make room."),
     Metric("edge_cache_damaged_total", "counter", (), "Stored records or files found damaged or gone."),

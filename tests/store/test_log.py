@@ -13,7 +13,8 @@ from edge.store.layout import Layout
 from edge.store.log import Log
 from edge.store.pins import Pins
 from edge.store.record import HEADER_SIZE, Kind
-from edge.store.segment import FIRST, Segments
+from edge.store.segment import Segments
+from edge.store.segment_header import FIRST
 from tests.store.keeping import MIB, a_stored
 
 HASH = bytes(16)
