@@ -36,6 +36,7 @@ from edge.policy.key import KeyPolicy, cache_key
 from edge.semantics.fields import FieldSection
 from edge.semantics.target import Target
 from edge.store.disk import Disk, Stats
+from edge.store.settings import Settings
 
 HOST = "site.test"
 LENGTH = 1 << 10
@@ -117,7 +118,7 @@ def foreland(folder: Path, objects: int, at_origin: int) -> str:
 
 async def _fill(folder: Path, objects: int, quota: int) -> Stats:
     """Store `objects` small responses as the edge would."""
-    disk = await Disk.start(folder, quota=quota, memory=0, clock=SystemClock())
+    disk = await Disk.start(folder, Settings(quota=quota, memory=0), SystemClock())
     fields = FieldSection([(b"content-type", b"text/plain"), (b"cache-control", b"max-age=864000")])
     content = os.urandom(LENGTH)
     for number in range(objects):

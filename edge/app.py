@@ -27,6 +27,7 @@ from edge.policy.limits import Limits
 from edge.policy.profile import PROFILES
 from edge.ports import Store
 from edge.store.disk import Disk
+from edge.store.settings import Settings
 from edge.store.volumes import Volumes
 from edge.tasks import cancel_all, spawn
 from edge.telemetry.access_log import AccessLog
@@ -263,32 +264,23 @@ def _limits(config: Config) -> Limits:
 
 async def _open_store(config: Config, clock: Clock) -> NodeStore:
     cache = config.cache
+    settings = Settings(
+        quota=cache.max_size,
+        memory=cache.memory,
+        min_age=cache.min_age,
+        pinned=cache.pinned,
+        scrub_rate=cache.scrub_rate,
+    )
     quotas = {site.name: site.quota for site in config.sites if site.quota is not None}
     if not quotas:
-        return await Disk.start(
-            cache.path,
-            quota=cache.max_size,
-            memory=cache.memory,
-            clock=clock,
-            min_age=cache.min_age,
-            pinned=cache.pinned,
-        )
+        return await Disk.start(cache.path, settings, clock)
     sites = Sites(make_site(site) for site in config.sites)
 
     def site_of(host: bytes) -> str | None:
         site = sites.find(host)
         return None if site is None else site.name
 
-    return await Volumes.start(
-        cache.path,
-        quota=cache.max_size,
-        quotas=quotas,
-        memory=cache.memory,
-        clock=clock,
-        min_age=cache.min_age,
-        pinned=cache.pinned,
-        site_of=site_of,
-    )
+    return await Volumes.start(cache.path, settings, clock, quotas=quotas, site_of=site_of)
 
 
 def _access_log(config: Config) -> AccessLog | None:
@@ -332,6 +324,7 @@ def _store_stats(disk: NodeStore, config: Config) -> StoreStats:
         refusals=stats.refusals,
         evictions=stats.evictions,
         damaged=stats.damaged,
+        scrubbed_bytes=stats.scrubbed_bytes,
         write_errors=stats.write_errors,
         is_storing=stats.is_storing,
     )

@@ -30,6 +30,7 @@ class Cache:
     memory: int
     pinned: int | None
     min_age: float
+    scrub_rate: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,6 +105,10 @@ SETTINGS: tuple[Setting, ...] = (
         "Content over 32KiB is stored on its second request while all would be written over sooner; 0s stores it at once.",
         _TTL,
     ),
+    Setting(
+        "cache.scrub_rate", SIZE, "4MiB",
+        "What is read of the disk each second to find damage before a client asks; 0B turns that off.", ("0B", "1GiB"),
+    ),
     Setting("admin.address", ADDRESS_OR_OFF, "127.0.0.1:8901", "Address of the admin plane; loopback only."),
     Setting("admin.token_file", PATH, UNSET, "File with the token that admin requests which change something need."),
     Setting("origins.NAME.urls", URLS, REQUIRED, "Where the origin is; this version takes exactly one.", (1, 1)),

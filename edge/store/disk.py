@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -14,7 +14,7 @@ from edge.caching.stored import StoredResponse
 from edge.clock import Clock
 from edge.errors import StoreDamaged, StoreError, StoreFull
 from edge.policy.admission import Admission
-from edge.store import head, recovery
+from edge.store import head, recovery, visits
 from edge.store.fill import Fill
 from edge.store.flush import Flush
 from edge.store.index import HeadRef, Index
@@ -26,7 +26,10 @@ from edge.store.node import Node
 from edge.store.passing import Allowance, Passing
 from edge.store.reader import DiskSource, MemorySource, Reader
 from edge.store.record import key_hash
+from edge.store.scrub import Scrub
 from edge.store.segment import Segments, allow_open_files
+from edge.store.settings import Settings
+from edge.tasks import spawn
 
 log = logging.getLogger("edge.store")
 
@@ -53,6 +56,7 @@ class Stats:
         pinned_quota: what they may be charged at most.
         evictions: stored responses dropped to make room, since the start.
         damaged: records or files found damaged or gone, since the start.
+        scrubbed_bytes: what the scrubber has read since the start.
         write_errors: groups that the disk did not take, since the start.
         is_storing: whether new content is taken at present.
     """
@@ -69,6 +73,7 @@ class Stats:
     refusals: int
     evictions: int
     damaged: int
+    scrubbed_bytes: int
     write_errors: int
     is_storing: bool
 
@@ -85,12 +90,12 @@ class _Opened:
 class Disk:
     """Stored responses in a node directory, with the hottest of them in memory."""
 
-    def __init__(self, opened: _Opened, layout: Layout, *, memory: int, clock: Clock, min_age: float) -> None:
+    def __init__(self, opened: _Opened, layout: Layout, settings: Settings, clock: Clock) -> None:
         """Take over what `start` has opened."""
         self._layout, self._node, self._segments = layout, opened.node, opened.segments
         recovered = opened.recovered
         self._index: Index = recovered.index
-        self._memory = Memory(memory)
+        self._memory = Memory(settings.memory)
         self._ledger = Ledger(self._index, self._memory, layout.pinned)
         self._ledger.damaged = self._segments.refused + recovered.damaged
         self._log = Log(
@@ -102,31 +107,26 @@ class Disk:
         self._reader = Reader(self._segments, self._index, self._pool)
         self._flush = Flush(self._ledger, self._log, self._thread, clock)
         self._clock = clock
-        self._admission = Admission(layout.segments, min_age=min_age, now=clock.monotonic())
+        self._admission = Admission(layout.segments, min_age=settings.min_age, now=clock.monotonic())
         self._passing = Allowance(_PASSING)
+        self._scrub = Scrub(self._ledger, self._segments, self._index, self._pool)
+        self._tasks = [spawn(self._keep_visits(), name="store-visits")]
+        if settings.scrub_rate:
+            self._tasks.append(spawn(self._scrub.run(settings.scrub_rate), name="store-scrub"))
         self._is_open = True
 
     @classmethod
-    async def start(
-        cls, path: Path, *, quota: int, memory: int, clock: Clock, min_age: float = 0.0, pinned: int | None = None
-    ) -> Self:
-        """Open the node directory at `path`, or make it.
+    async def start(cls, path: Path, settings: Settings, clock: Clock) -> Self:
+        """Open the node directory at `path`, which nobody else uses, or make it.
 
-        Args:
-            path: the directory, which nobody else uses.
-            quota: what it may take of the disk, bytes.
-            memory: what heads and small contents may take of the memory, bytes.
-            clock: says when to try a disk again that has refused something, and how fast it is written over.
-            min_age: large contents are written on their second request only, while the quota would otherwise be
-                written over in fewer seconds than this; 0 to write everything.
-            pinned: what pinned responses may take of the quota, bytes, at most about a half; None for a quarter.
+        `clock` says when to try a disk again that has refused something, and how fast it is written over.
 
         Raises:
             StoreError: it is in use, of another format, not ours, or too small.
         """
-        layout = Layout.of(quota, pinned)
+        layout = Layout.of(settings.quota, settings.pinned)
         opened = await asyncio.to_thread(_open, path, layout)
-        disk = cls(opened, layout, memory=memory, clock=clock, min_age=min_age)
+        disk = cls(opened, layout, settings, clock)
         try:
             await disk._begin(opened.recovered.doubtful.values())
         except StoreError:
@@ -139,6 +139,9 @@ class Disk:
         if not self._is_open:
             return
         self._is_open = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
         is_written = await self._flush.close()
         await asyncio.to_thread(self._shut, is_written=is_written)
 
@@ -146,6 +149,10 @@ class Disk:
         """Write what waits now; StoreError if the disk does not take it."""
         if not await self._flush.everything():
             raise StoreError("the disk does not take what waits")
+
+    async def scrub(self) -> None:
+        """Read all that is stored now, as fast as it goes, and quarantine what is damaged."""
+        await self._scrub.round()
 
     async def lookup(self, key: bytes) -> Sequence[StoredResponse]:
         """Return the stored responses of `key`, the newest response first; a damaged one is left out, never raised."""
@@ -270,6 +277,7 @@ class Disk:
             refusals=self._admission.refused,
             evictions=self._ledger.evicted,
             damaged=self._ledger.damaged,
+            scrubbed_bytes=self._scrub.scrubbed,
             write_errors=self._flush.errors,
             is_storing=self._flush.is_storing,
         )
@@ -309,9 +317,21 @@ class Disk:
                 return await self._reader.head(name, generation, ref.place)
         return None
 
+    async def _keep_visits(self) -> None:
+        while True:
+            await asyncio.sleep(visits.SAVE_SECONDS)
+            await asyncio.get_running_loop().run_in_executor(self._pool, self._save_visits)
+
+    def _save_visits(self) -> None:
+        # A disk that does not take them has said so already: what cannot be written is told by the flush.
+        with suppress(StoreError):
+            visits.note_memory(self._memory, self._index, self._segments)
+            visits.save(self._node.path / "visits", self._segments)
+
     def _shut(self, *, is_written: bool) -> None:
         self._thread.shutdown()
         self._pool.shutdown()
+        self._save_visits()
         try:
             for segment in self._segments:
                 segment.sync()
@@ -336,6 +356,7 @@ def _open(path: Path, layout: Layout) -> _Opened:
         segments.open_all()
         recovered = recovery.recover(node, segments, layout)
         undo.callback(recovered.index.close)
+        visits.load(path / "visits", segments)
         # From here on until it is closed, an end is not a clean one.
         node.mark(clean=False)
         undo.pop_all()

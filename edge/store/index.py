@@ -190,9 +190,11 @@ class Index:
         # What is malformed is no head, so that the key can be stored again.
         return () if len(raw) % _HEAD.size else decode_heads(raw)
 
-    def all_heads(self, transaction: Transaction) -> Iterator[tuple[bytes, Heads]]:
-        """Yield every key hash with its heads."""
+    def all_heads(self, transaction: Transaction, after: bytes = b"") -> Iterator[tuple[bytes, Heads]]:
+        """Yield every key hash behind `after` with its heads."""
         with transaction.cursor(db=self._heads) as cursor:
+            if after and not cursor.set_range(after + b"\0"):
+                return
             for key_hash in cursor.iternext(values=False):
                 yield key_hash, self.heads_in(transaction, key_hash)
 
@@ -245,16 +247,20 @@ class Index:
     def held(self, transaction: Transaction, generation: bytes) -> tuple[Range, ...]:
         """Return which octets of `generation` lie in chunks: half-open, sorted, disjoint ranges."""
         found: list[Range] = []
+        for chunk in self.chunks_of(transaction, generation):
+            if found and chunk.start <= found[-1][1]:
+                found[-1] = (found[-1][0], max(found[-1][1], chunk.end))
+            else:
+                found.append((chunk.start, chunk.end))
+        return tuple(found)
+
+    def chunks_of(self, transaction: Transaction, generation: bytes) -> Iterator[Found]:
+        """Yield the chunks of `generation` in order of content offset."""
         with transaction.cursor(db=self._chunks) as cursor:
             there = cursor.set_range(generation)
             while there and cursor.key()[:8] == generation:
-                chunk = decode_chunk(cursor.key(), cursor.value())
-                if found and chunk.start <= found[-1][1]:
-                    found[-1] = (found[-1][0], max(found[-1][1], chunk.end))
-                else:
-                    found.append((chunk.start, chunk.end))
+                yield decode_chunk(cursor.key(), cursor.value())
                 there = cursor.next()
-        return tuple(found)
 
     def generations(self, transaction: Transaction) -> Iterator[bytes]:
         """Yield every generation that has chunks."""

@@ -18,7 +18,7 @@ from edge.store import head
 from edge.store.index import Found, HeadRef, Heads, Place, chunk_key, decode_chunk, decode_heads, decode_tails
 from edge.store.node import Node
 from edge.store.pages import Pages
-from edge.store.record import CHUNK_SIZE, HEADER_SIZE, Kind, check_body, decode_header, key_hash
+from edge.store.record import CHUNK_SIZE, HEADER_SIZE, Kind, check_body, check_header, key_hash
 from edge.store.segment import Segment
 from edge.store.segment_header import FIRST, decode_segment_header
 
@@ -192,9 +192,7 @@ class Inspection:
         segment = self.segment(place.segment)
         if segment is None:
             return None
-        header = decode_header(segment.read(place.offset, HEADER_SIZE), segment.tag)
-        if (header.kind, header.key_hash, header.generation, header.offset) != (kind, name, generation, offset):
-            raise StoreDamaged("another record lies where this one should")
+        header = check_header(segment.read(place.offset, HEADER_SIZE), segment.tag, kind, name, generation, offset)
         if header.size != place.length:
             raise StoreDamaged("a record has another length than the index says")
         body = segment.read(place.offset + HEADER_SIZE, header.length)

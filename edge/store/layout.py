@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from edge.errors import StoreError
+from edge.store import visits
 
 MIB = 1 << 20
 SMALLEST_QUOTA = 16 * MIB
 
-# The lock file, the control file, the lock table of the index and the directories themselves.
+# The lock file, the control file, the lock table of the index and the directories themselves; not the visits.
 _SMALL_FILES = 64 << 10
 
 
@@ -38,6 +39,6 @@ class Layout:
         # A third of the map holds live entries of some 130 bytes: one per 12 KB of quota.
         index = max(quota // 32, min(quota // 8, 64 * MIB)) // 4096 * 4096
         segment_size = min(max(quota // 256, 4 * MIB), 256 * MIB, quota // 5) // 4096 * 4096
-        segments = quota - index - _SMALL_FILES
+        segments = quota - index - _SMALL_FILES - visits.size_limit(quota)
         # Whatever is pinned is moved once in each turn of the log: more than half would leave it nothing to turn with.
         return cls(quota, index, segments, segment_size, min(quota // 4 if pinned is None else pinned, segments // 2))

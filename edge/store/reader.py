@@ -16,7 +16,7 @@ from edge.ports import Piece
 from edge.store.buffers import LARGE, Buffers
 from edge.store.index import Index, Place
 from edge.store.ledger import Ledger
-from edge.store.record import HEADER_SIZE, Header, Kind, check_body, decode_header
+from edge.store.record import HEADER_SIZE, Kind, check_body, check_header
 from edge.store.segment import WINDOW, Segment, Segments
 
 _WOULD_WAIT = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL})
@@ -46,7 +46,7 @@ class Reader:
             return None
         segment.visit(place.offset)
         raw = await self._read(segment, place.offset, place.length)
-        check_body(_check(segment, raw, Kind.HEAD, key_hash, generation, 0), raw[HEADER_SIZE:])
+        check_body(check_header(raw, segment.tag, Kind.HEAD, key_hash, generation, 0), raw[HEADER_SIZE:])
         return bytes(raw[HEADER_SIZE:])
 
     def find(self, generation: bytes, offset: int) -> Chunk:
@@ -64,12 +64,15 @@ class Reader:
         segment.visit(place.offset)
         if place.length <= WINDOW:
             raw = await self._read(segment, place.offset, place.length)
-            check_body(_check(segment, raw, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
+            check_body(check_header(raw, segment.tag, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
             return _window(raw, chunk, offset, end)
         if segment.is_verified(place.offset):
             header = self._at_once(segment, place.offset, bytearray(HEADER_SIZE))
             if header is not None:
-                if _check(segment, header, Kind.CHUNK, key_hash, generation, chunk.start).size != place.length:
+                if (
+                    check_header(header, segment.tag, Kind.CHUNK, key_hash, generation, chunk.start).size
+                    != place.length
+                ):
                     raise StoreDamaged("a record has another length than the index says")
                 return await self.more(chunk, key_hash, generation, offset, end)
         return await self._verified(chunk, key_hash, generation, offset, end)
@@ -92,7 +95,9 @@ class Reader:
 
         def read() -> Piece:
             raw = memoryview(chunk.segment.read(chunk.place.offset, chunk.place.length))
-            check_body(_check(chunk.segment, raw, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
+            check_body(
+                check_header(raw, chunk.segment.tag, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:]
+            )
             return _window(raw, chunk, offset, end)
 
         window = await asyncio.get_running_loop().run_in_executor(self._pool, read)
@@ -203,13 +208,3 @@ def _window(raw: memoryview, chunk: Chunk, offset: int, end: int) -> memoryview:
     """Return the content of `chunk`, whose record is `raw`, from `offset` on."""
     first = HEADER_SIZE + offset - chunk.start
     return raw[first : first + min(end, chunk.end) - offset]
-
-
-def _check(
-    segment: Segment, raw: bytes | memoryview, kind: Kind, key_hash: bytes, generation: bytes, offset: int
-) -> Header:
-    """Return the header that `raw` begins with; StoreDamaged if it is not the one that was looked for."""
-    header = decode_header(bytes(raw[:HEADER_SIZE]), segment.tag)
-    if (header.kind, header.key_hash, header.generation, header.offset) != (kind, key_hash, generation, offset):
-        raise StoreDamaged("another record lies where this one should")
-    return header

@@ -101,6 +101,16 @@ def decode_header(raw: bytes, tag: bytes = PLAIN) -> Header:
     return header
 
 
+def check_header(
+    raw: bytes | memoryview, tag: bytes, kind: Kind, key_hash: bytes, generation: bytes, offset: int
+) -> Header:
+    """Return the header that `raw` begins with; StoreDamaged if it is not the one that was looked for."""
+    header = decode_header(bytes(raw[:HEADER_SIZE]), tag)
+    if (header.kind, header.key_hash, header.generation, header.offset) != (kind, key_hash, generation, offset):
+        raise StoreDamaged("another record lies where this one should")
+    return header
+
+
 def check_body(header: Header, body: bytes | memoryview) -> None:
     """Raise StoreDamaged unless `body` is the one that `header` was written with."""
     if len(body) != header.length or crc32(body) != header.crc:

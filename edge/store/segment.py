@@ -50,11 +50,21 @@ class Segment:
     def visit(self, offset: int, times: int = 1) -> None:
         """Note that the record at `offset` was used, so many `times`."""
         at = offset >> _ACCESS_SHIFT
-        self._visited[at] = min(self._visited[at] + times, MOST_VISITS)
+        self._visited[at] = min(self._visited[at] + max(times, 0), MOST_VISITS)
 
     def visits(self, offset: int) -> int:
         """Return how often the record at `offset`, or those next to it, were used since it was written."""
         return self._visited[offset >> _ACCESS_SHIFT]
+
+    @property
+    def access(self) -> bytes:
+        """The access bytes: the visits to what begins in each 4 KiB."""
+        return bytes(self._visited)
+
+    def restore_access(self, access: bytes) -> None:
+        """Take access bytes from before a restart; those of another size are not of this segment."""
+        if len(access) == len(self._visited):
+            self._visited = bytearray(min(times, MOST_VISITS) for times in access)
 
     def verified(self, offset: int) -> None:
         """Note that the checksum of the record at `offset`, longer than a window, was found right."""

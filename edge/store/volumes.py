@@ -23,6 +23,7 @@ from edge.store.disk import Disk, Stats
 from edge.store.fill import Fill
 from edge.store.passing import Passing
 from edge.store.reader import DiskSource, MemorySource
+from edge.store.settings import Settings
 
 log = logging.getLogger("edge.store")
 
@@ -44,36 +45,23 @@ class Volumes:
     async def start(
         cls,
         path: Path,
-        *,
-        quota: int,
-        quotas: Mapping[str, int],
-        memory: int,
+        settings: Settings,
         clock: Clock,
-        min_age: float,
-        pinned: int | None,
+        *,
+        quotas: Mapping[str, int],
         site_of: Callable[[bytes], str | None],
     ) -> Self:
-        """Open the node directory at `path`; arguments as for `Disk.start`, where `quota` is the whole's.
+        """Open the node directory at `path`; each site in `quotas` has its part of all that `settings` give.
 
-        Each site in `quotas` has its part of the quota, and of the memory and the quota for pinned content.
-
-        Raises:
-            StoreError: a volume is in use, of another format, not ours, or too small.
+        StoreError: a volume is in use, of another format, not ours, or too small.
         """
-
-        async def opened(folder: Path, part: int) -> Disk:
-            return await Disk.start(
-                folder, quota=part, memory=memory * part // quota, clock=clock, min_age=min_age,
-                pinned=None if pinned is None else pinned * part // quota,
-            )  # fmt: skip
-
-        common = await opened(path, quota - sum(quotas.values()))
+        common = await Disk.start(path, settings.part(settings.quota - sum(quotas.values())), clock)
         of_sites: dict[str, Disk] = {}
         try:
             # Only now: the lock of the node directory is ours.
             await asyncio.to_thread(_delete_others, path / FOLDER, quotas)
             for name, part in quotas.items():
-                of_sites[name] = await opened(path / FOLDER / name, part)
+                of_sites[name] = await Disk.start(path / FOLDER / name, settings.part(part), clock)
         except StoreError:
             await _close([common, *of_sites.values()])
             raise

@@ -20,6 +20,7 @@ class StoreStats:
     refusals: int
     evictions: int
     damaged: int
+    scrubbed_bytes: int
     write_errors: int
     is_storing: bool
 

@@ -96,6 +96,7 @@ class Exposition(Collector):
             "edge_cache_refusals_total": [((), store.refusals)],
             "edge_cache_evictions_total": [((), store.evictions)],
             "edge_cache_damaged_total": [((), store.damaged)],
+            "edge_cache_scrubbed_bytes_total": [((), store.scrubbed_bytes)],
             "edge_cache_write_errors_total": [((), store.write_errors)],
             "edge_cache_storing": [((), store.is_storing)],
             "edge_log_dropped_total": [((), self._recorder.log_dropped)],

@@ -55,6 +55,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("edge_cache_refusals_total", "counter", (), "Contents not stored as the disk is written over too fast."),
     Metric("edge_cache_evictions_total", "counter", (), "Stored responses evicted to make room."),
     Metric("edge_cache_damaged_total", "counter", (), "Stored records or files found damaged or gone."),
+    Metric("edge_cache_scrubbed_bytes_total", "counter", (), "Octets that the scrubber has read."),
     Metric("edge_cache_write_errors_total", "counter", (), "Groups of records that the disk did not take."),
     Metric("edge_cache_storing", "gauge", (), "1 while new content is stored, 0 while the disk takes none."),
     Metric("edge_log_dropped_total", "counter", (), "Access log lines lost because the log could not take them."),

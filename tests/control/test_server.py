@@ -17,7 +17,7 @@ from edge.telemetry.recorder import Recorder
 
 STORE = StoreStats(
     objects=1, disk_bytes=2, disk_capacity=3, index_bytes=1, memory_bytes=4, memory_capacity=5, waiting_bytes=0,
-    pinned_bytes=0, pinned_capacity=0, refusals=0, evictions=6, damaged=0, write_errors=0, is_storing=True,
+    pinned_bytes=0, pinned_capacity=0, refusals=0, evictions=6, damaged=0, scrubbed_bytes=0, write_errors=0, is_storing=True,
 )  # fmt: skip
 GAUGES = Gauges(lambda: 1, lambda: 2, lambda: STORE, lambda: [OriginStats("app", 1, 2, 3)])
 

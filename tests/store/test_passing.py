@@ -12,6 +12,7 @@ from edge.policy.admission import ALWAYS
 from edge.store.disk import Disk
 from edge.store.fill import Fill
 from edge.store.passing import Allowance, Passing
+from edge.store.settings import Settings
 from edge.tasks import alive
 from edge.testing.clock import ManualClock
 from edge.testing.upstream import Answer
@@ -69,7 +70,7 @@ async def press(disk: Disk) -> None:
 
 async def test_under_pressure_a_large_content_is_written_on_its_second_request(tmp_path):
     clock = ManualClock()
-    disk = await Disk.start(tmp_path, quota=16 * MIB, memory=0, clock=clock, min_age=3600.0)
+    disk = await Disk.start(tmp_path, Settings(quota=16 * MIB, memory=0, min_age=3600.0), clock)
     try:
         await press(disk)
         with pytest.raises(NotAdmitted):
@@ -86,7 +87,7 @@ async def test_under_pressure_a_large_content_is_written_on_its_second_request(t
 
 async def test_a_first_visitor_of_a_cache_that_has_room_is_never_refused(tmp_path):
     """However much was offered before: what was given up takes no room."""
-    disk = await Disk.start(tmp_path, quota=16 * MIB, memory=0, clock=ManualClock(), min_age=3600.0)
+    disk = await Disk.start(tmp_path, Settings(quota=16 * MIB, memory=0, min_age=3600.0), ManualClock())
     try:
         for number in range(20):
             (await disk.writer(b"given up %d" % number, length=6 * MIB)).abort()
@@ -98,7 +99,7 @@ async def test_a_first_visitor_of_a_cache_that_has_room_is_never_refused(tmp_pat
 
 
 async def test_under_pressure_what_is_stored_is_replaced_at_once(tmp_path):
-    disk = await Disk.start(tmp_path, quota=16 * MIB, memory=0, clock=ManualClock(), min_age=3600.0)
+    disk = await Disk.start(tmp_path, Settings(quota=16 * MIB, memory=0, min_age=3600.0), ManualClock())
     try:
         await press(disk)
         await keep(disk, b"small 511", LENGTH)
@@ -116,7 +117,7 @@ async def test_under_pressure_what_is_stored_is_replaced_at_once(tmp_path):
 )
 async def test_requests_for_what_is_not_admitted_are_collapsed_and_the_next_one_stores_it(tmp_path, length):
     world, content = World(), content_of(b"large", length)
-    disk = await Disk.start(tmp_path, quota=64 * MIB, memory=0, clock=world.clock, min_age=3600.0)
+    disk = await Disk.start(tmp_path, Settings(quota=64 * MIB, memory=0, min_age=3600.0), world.clock)
     try:
         await press(disk)
         context = Context(disk, {"main": world.upstream}, world.telemetry, world.clock, b"edge")
@@ -149,6 +150,6 @@ async def arrive(arrived: asyncio.Event, world: World) -> None:
 
 
 async def settled() -> None:
-    """Wait until nothing is in the background but the flush of the disk."""
-    while alive() > 1:
+    """Wait until nothing is in the background but what the disk does for itself."""
+    while alive() > 2:
         await asyncio.sleep(0)

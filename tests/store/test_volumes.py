@@ -7,6 +7,7 @@ import pytest
 from edge.errors import StoreError, StoreFull
 from edge.policy.key import KeyPolicy, cache_key
 from edge.semantics.target import Target
+from edge.store.settings import Settings
 from edge.store.volumes import Volumes
 from edge.testing.clock import ManualClock
 from tests.store.keeping import MIB, content_of, directory_size, keep, read_all
@@ -22,8 +23,8 @@ def key_of(host: bytes, number: int) -> bytes:
 @asynccontextmanager
 async def volumes(path, **quotas):
     store = await Volumes.start(
-        path, quota=QUOTA, quotas={name.replace("_", "."): part for name, part in quotas.items()}, memory=MIB,
-        clock=ManualClock(), min_age=0.0, pinned=None, site_of=SITES.get,
+        path, Settings(quota=QUOTA, memory=MIB), ManualClock(), site_of=SITES.get,
+        quotas={name.replace("_", "."): part for name, part in quotas.items()},
     )  # fmt: skip
     try:
         yield store
