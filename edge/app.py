@@ -5,8 +5,8 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.caching.freshness import FreshnessRules
 from edge.clock import Clock, SystemClock
@@ -14,8 +14,6 @@ from edge.config.address import Address
 from edge.config.model import Config
 from edge.config.model import Origin as OriginConfig
 from edge.config.model import Site as SiteConfig
-from edge.control.routes import Sources
-from edge.control.server import Control
 from edge.downstream.listener import Listener, bind
 from edge.downstream.ready import ReadyTable
 from edge.errors import EdgeError
@@ -33,11 +31,13 @@ from edge.tasks import cancel_all, spawn
 from edge.telemetry.access_log import AccessLog
 from edge.telemetry.gauges import Gauges, OriginStats, StoreStats
 from edge.telemetry.lines import formatter
-from edge.telemetry.metrics import Exposition
 from edge.telemetry.recorder import Recorder
 from edge.upstream.origin import Origin
 from edge.upstream.settings import Limits as OriginLimits
 from edge.upstream.settings import OriginSettings, Timeouts
+
+if TYPE_CHECKING:
+    from edge.control.server import Control
 
 log = logging.getLogger("edge")
 NodeStore = Disk | Volumes
@@ -112,11 +112,12 @@ class Node:
             store=lambda: _store_stats(disk, self._config),
             origins=lambda: [_origin_stats(name, origin) for name, origin in origins.items()],
         )
-        control = await self._start_control(recorder, gauges, disk)
         self._handle_signals(recorder)
+        control: Control | None = None
         try:
             for listener, bound in zip(self._listeners, sockets, strict=True):
                 await listener.start(bound)
+            control = await self._start_control(recorder, gauges, disk)
             self._is_ready = True
             ready([_url(bound) for bound in sockets])
             await self._stopping.wait()
@@ -126,10 +127,26 @@ class Node:
             if control is not None:
                 await control.stop()
 
-    async def _start_control(self, recorder: Recorder, gauges: Gauges, disk: NodeStore) -> Control | None:
+    async def _start_control(self, recorder: Recorder, gauges: Gauges, disk: NodeStore) -> "Control | None":
         address = self._config.admin.address
         if address is None:
             return None
+        control = await asyncio.to_thread(self._make_control, recorder, gauges, disk)
+        try:
+            url = await control.start(address.host, address.port)
+        except OSError as error:
+            raise StartError(f"the admin plane cannot listen on {address}: {error.strerror}") from error
+        log.info("admin plane on %s", url)
+        return control
+
+    def _make_control(self, recorder: Recorder, gauges: Gauges, disk: NodeStore) -> "Control":
+        # Here, while clients are served already: importing these takes longer than all the rest of the start.
+        from importlib.metadata import version  # noqa: PLC0415
+
+        from edge.control.routes import Sources  # noqa: PLC0415
+        from edge.control.server import Control  # noqa: PLC0415
+        from edge.telemetry.metrics import Exposition  # noqa: PLC0415
+
         exposition = Exposition(recorder, gauges, version=version("foreland"), node=self._config.node)
         sources = Sources(
             node=self._config.node,
@@ -138,13 +155,7 @@ class Node:
             metrics=exposition.render,
             unready=lambda: self._not_ready(disk),
         )
-        control = Control(sources)
-        try:
-            url = await control.start(address.host, address.port)
-        except OSError as error:
-            raise StartError(f"the admin plane cannot listen on {address}: {error.strerror}") from error
-        log.info("admin plane on %s", url)
-        return control
+        return Control(sources)
 
     def _not_ready(self, disk: NodeStore) -> list[str]:
         reasons = []
