@@ -63,7 +63,7 @@ class Ledger:
         self.fills: dict[bytes, Filling] = {}
         self.size = self.buffered = self.damaged = self.evicted = self.changes = 0
         self._waiting: list[Entry] = []
-        self._added = 0
+        self._added, self._is_stuck = 0, False
         self._chunks: dict[bytes, dict[int, bytes]] = {}
         self._stored: dict[bytes, StoredResponse] = {}
         # By key hash: the heads as they will be, and the number of the last entry that made them so.
@@ -209,10 +209,17 @@ class Ledger:
         return entries
 
     async def wait_room(self) -> None:
-        """Wait while too much is unwritten."""
+        """Wait while too much is unwritten; StoreFull when the disk takes nothing."""
         while self.size > WAITING_LIMIT:
             self._room.clear()
             await self._room.wait()
+            if self._is_stuck and self.size > WAITING_LIMIT:
+                raise StoreFull("the disk takes nothing at present")
+
+    def give_up_room(self) -> None:
+        """Let nobody wait for room until something was written."""
+        self._is_stuck = True
+        self._room.set()
 
     @property
     def number(self) -> int:
@@ -221,6 +228,7 @@ class Ledger:
 
     def settle(self, entries: list[Entry], number: int, outcome: Outcome) -> None:
         """Note what became of `entries`, which were taken when `number` was the last."""
+        self._is_stuck = False
         self.changes += 1
         self.evicted += len(outcome.evicted)
         self.damaged += outcome.damaged
