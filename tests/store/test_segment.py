@@ -1,6 +1,7 @@
 """Segments as files."""
 
 import os
+import resource
 import stat
 
 import pytest
@@ -140,3 +141,19 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path):
     (tmp_path / "segments").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StoreError):
         Segments(tmp_path / "segments").open_all()
+
+
+def test_what_is_written_in_part_is_not_there(segments):
+    """As when a disk takes some of a group and fails then."""
+    segment = segments.create(SIZE)
+    segment.write(a_record(segment, 1))
+    tail, limits = segment.tail, resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (tail + 100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            segment.write(2 * a_record(segment, 2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (segment.tail, segment.read(tail, 200)) == (tail, bytes(200))
+    segment.write(a_record(segment, 3))
+    assert [header.sequence for _, header in segment.headers(FIRST, SIZE)] == [1, 3]
