@@ -386,7 +386,7 @@ def test_every_command_of_the_documentation(store, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```console\n(.*?)```", (ROOT / "docs" / "cache.md").read_text(), re.DOTALL)
     shown = [line.removeprefix("$ edge cache ") for block in blocks for line in block.splitlines()]
-    assert len(shown) == 10
+    assert len(shown) == 11
     newest = lines("show", "--cache", str(store), INDEX_URL)[0]["generation"]
     for line in shown:
         words = shlex.split(line.replace("/var/cache/foreland", str(store)))

@@ -1,21 +1,17 @@
 """Pinned responses: never reclaimed, and charged to a quota of their own."""
 
+import random
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from edge.errors import StoreError, StoreFull
 from edge.store.pins import Pins, charge_of
+from tests.store.floods import PINNED, QUOTA, keep_pinned
 from tests.store.keeping import MIB, a_disk, a_stored, content_of, content_or_none, directory_size, keep
-
-QUOTA = 16 * MIB
-PINNED = {b"pinned %d" % number: number * 77_777 for number in range(1, 7)}
-
-
-async def keep_pinned(disk, key: bytes, length: int):
-    writer = await disk.writer(key, length=length, pinned=True)
-    await writer.write(content_of(key, length))
-    await writer.commit(a_stored(key, writer.generation, length))
 
 
 async def flood(disk, mebibytes: int = 40, name: bytes = b"flood") -> None:
@@ -146,3 +142,19 @@ async def test_a_smaller_quota_keeps_what_is_pinned_or_is_refused(tmp_path):
     with pytest.raises(StoreError, match="the quota is too small for the"):
         async with a_disk(tmp_path, quota=20 * MIB):
             pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+async def test_no_kill_in_the_midst_of_moving_loses_what_is_pinned(tmp_path, seed, request):
+    rng = random.Random(seed)
+    for _ in range(5):
+        program = [sys.executable, "-m", "tests.store.floods", str(tmp_path)]
+        with subprocess.Popen(program, stdout=subprocess.PIPE, cwd=request.config.rootpath) as process:
+            for _ in range(rng.randrange(10, 40)):
+                process.stdout.readline()
+            process.send_signal(signal.SIGKILL)
+        assert directory_size(tmp_path) <= QUOTA
+        async with a_disk(tmp_path, quota=QUOTA) as disk:
+            await assert_kept(disk)
+            assert disk.stats().damaged == 0
