@@ -270,10 +270,16 @@ class Ledger:
             del self._stored[entry.generation]
             self.memory.drop(entry.key_hash)
             self._end_committed(entry.generation)
-            with self.index.reading() as transaction:
-                self.pins.put(entry.generation, self.index.pin(transaction, entry.generation))
+            self._restore_pins(entry)
             if all(ref.generation != entry.generation for ref in self.index.heads(entry.key_hash)):
                 self.release(entry.generation)
+
+    def _restore_pins(self, entry: Entry) -> None:
+        """Let what stays, as the head of `entry` was not written, be pinned or not as before."""
+        with self.index.reading() as transaction:
+            there = self.index.heads_in(transaction, entry.key_hash)
+            for generation in (entry.generation, *(ref.generation for ref in there)):
+                self.pins.put(generation, self.index.pin(transaction, generation))
 
     def _end_committed(self, generation: bytes) -> None:
         fill = self.fills.get(generation)

@@ -93,7 +93,11 @@ class Log:
                 self._free_oldest()
             except StoreFull:
                 # Nobody is served yet, and the quota was a larger one before.
-                self._active = self._segments.create(self._size)
+                try:
+                    self._active = self._segments.create(self._size)
+                except StoreFull:
+                    # On a full disk, what is there is served all the same.
+                    return
 
     @property
     def _spare(self) -> int:

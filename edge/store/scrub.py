@@ -4,18 +4,21 @@ It goes through the index rather than through the segments, so that of whatever 
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from itertools import islice
 
-from edge.errors import StoreDamaged
+from edge.errors import StoreDamaged, StoreError
 from edge.store import head
 from edge.store.index import Heads, Index, Place
 from edge.store.ledger import Ledger
 from edge.store.record import HEADER_SIZE, Kind, check_body, check_header
 from edge.store.segment import Segment, Segments
+
+log = logging.getLogger("edge.store")
 
 # Read between two pauses, bytes; a step goes beyond it by one record at most.
 _STEP = 1 << 20
@@ -57,7 +60,10 @@ class Scrub:
         """Read round after round, at most `rate` bytes a second, until cancelled."""
         while True:
             await asyncio.sleep(_REST)
-            await self.round(rate)
+            try:
+                await self.round(rate)
+            except StoreError as error:
+                log.error("the scrubber has to begin anew: %s", error)  # noqa: TRY400 - the disk's fault, not ours
 
     async def round(self, rate: int = 0) -> None:
         """Read everything once, at most `rate` bytes a second; as fast as it goes for 0."""

@@ -180,6 +180,22 @@ async def test_a_disk_that_fails_to_write_and_recovers(tmp_path, caplog):
     assert said == [f"nothing is stored until the disk takes it again: 00000001.seg cannot be written: {strerror(EIO)}"]
 
 
+async def test_what_was_not_written_leaves_pinned_what_was(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        stored = await keep(disk, b"key", 1000)
+        await disk.pin(b"key", stored.generation)
+        await disk.flush()
+        with failing(disk._log._active):
+            # Once as its replacement, and once as its own head that says otherwise.
+            for change in (keep(disk, b"key", 2000), disk.put(stored)):
+                await change
+                with pytest.raises(StoreError):
+                    await disk.flush()
+                disk._flush._paused_until = None
+                assert disk.stats().pinned_bytes == 1000 + (16 << 10)
+        assert [found.pinned for found in await disk.lookup(b"key")] == [True]
+
+
 @pytest.mark.parametrize("length", [1000, 3 * MIB])
 async def test_what_fails_to_be_read_is_a_miss_and_is_stored_again(tmp_path, length):
     async with a_disk(tmp_path) as disk:
