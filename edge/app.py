@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.caching.freshness import FreshnessRules
+from edge.certificates import Certificates
 from edge.clock import Clock, SystemClock
 from edge.config.address import Address
 from edge.config.model import Config
+from edge.config.model import Listener as ListenerConfig
 from edge.config.model import Origin as OriginConfig
 from edge.config.model import Site as SiteConfig
 from edge.downstream.listener import Listener, bind
 from edge.downstream.ready import ReadyTable
-from edge.errors import EdgeError
+from edge.downstream.tls_contexts import TlsContexts
+from edge.errors import EdgeError, ParseError
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
 from edge.exchange.site import Site, Sites
@@ -96,6 +99,7 @@ class Node:
     ) -> None:
         driver = make_driver(self._config, disk, origins, recorder, self._clock)
         limits = _limits(self._config)
+        certificates = Certificates(self._config, self._clock)
         self._listeners = [
             Listener(
                 driver.handle,
@@ -103,15 +107,20 @@ class Node:
                 limits,
                 self._clock,
                 ready=ReadyTable(driver.prepared.find, recorder.answered, self._clock, swept=driver.prepared.sweep),
+                tls=_tls(certificates, listener),
+                announcing=listener.proxy_protocol,
+                count=recorder.count,
             )
-            for _ in sockets
+            for listener in self._config.listeners
         ]
         gauges = Gauges(
             in_flight=lambda: driver.in_flight,
             connections=lambda: sum(listener.connections for listener in self._listeners),
             store=lambda: _store_stats(disk, self._config),
             origins=lambda: [_origin_stats(name, origin) for name, origin in origins.items()],
+            certificates=certificates.expiries,
         )
+        self._upkeep = spawn(certificates.keep_up(), name="certificates")
         self._handle_signals(recorder)
         control: Control | None = None
         try:
@@ -119,7 +128,7 @@ class Node:
                 await listener.start(bound)
             control = await self._start_control(recorder, gauges, disk)
             self._is_ready = True
-            ready([_url(bound) for bound in sockets])
+            ready([_url(listener, bound) for listener, bound in zip(self._listeners, sockets, strict=True)])
             await self._stopping.wait()
             self._is_ready = False
             await self._drain()
@@ -203,11 +212,12 @@ class Node:
 def make_driver(config: Config, store: Store, origins: dict[str, Origin], recorder: Recorder, clock: Clock) -> Driver:
     """Return the driver for a configuration."""
     context = Context(store, origins, recorder, clock, config.node.encode("ascii"))
-    return Driver(Sites(make_site(site) for site in config.sites), context)
+    secure = next((listener.address.port for listener in config.listeners if listener.tls is not None), None)
+    return Driver(Sites(make_site(site, secure) for site in config.sites), context)
 
 
-def make_site(site: SiteConfig) -> Site:
-    """Return the site that the configuration describes."""
+def make_site(site: SiteConfig, https_port: int | None = None) -> Site:
+    """Return the site that the configuration describes; `https_port` is where clients are sent who must use TLS."""
     profile = PROFILES[site.profile]
     keep = () if site.key.query == "none" and not site.key.keep else site.key.keep or None
     return Site(
@@ -233,6 +243,8 @@ def make_site(site: SiteConfig) -> Site:
         max_request_content=site.max_request_content,
         strip_cookies=site.cookies == "strip",
         x_cache=site.x_cache,
+        https_port=https_port if site.https == "redirect" else None,
+        hsts=b"max-age=%d" % site.hsts if site.hsts else b"",
     )
 
 
@@ -270,7 +282,16 @@ def _limits(config: Config) -> Limits:
         send_timeout=limits.send_timeout,
         requests_per_connection=limits.requests_per_connection,
         connections=limits.connections,
+        handshakes=limits.handshakes,
+        handshake_timeout=limits.handshake_timeout,
     )
+
+
+def _tls(certificates: Certificates, listener: ListenerConfig) -> TlsContexts | None:
+    try:
+        return certificates.contexts(listener)
+    except (OSError, ParseError) as error:
+        raise StartError(f"no TLS on {listener.address}: {error}") from error
 
 
 async def _open_store(config: Config, clock: Clock) -> NodeStore:
@@ -315,9 +336,9 @@ def _bind_all(addresses: Sequence[Address]) -> list[socket.socket]:
     return bound
 
 
-def _url(bound: socket.socket) -> str:
+def _url(listener: Listener, bound: socket.socket) -> str:
     host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{listener.scheme.decode()}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _store_stats(disk: NodeStore, config: Config) -> StoreStats:

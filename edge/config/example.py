@@ -17,6 +17,8 @@ _SAMPLES: dict[str, object] = {
     "cache.pinned": "5GiB",
     "site[].quota": "2GiB",
     "listen[].address": "127.0.0.1:8080",
+    "listen[].tls": "internal",
+    "listen[].client_ca": "/etc/foreland/clients.pem",
     "admin.token_file": "/etc/foreland/admin.token",
     "origins.NAME.urls": ["http://127.0.0.1:8000"],
     "origins.NAME.host": "app.internal",
