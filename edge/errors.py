@@ -182,5 +182,11 @@ class StoreFull(StoreError):
     detail = "store-full"
 
 
+class NotAdmitted(StoreFull):
+    """The content is asked for once as far as is known, and the disk is written over too fast to keep such content."""
+
+    detail = "not-admitted"
+
+
 class InternalError(EdgeError):
     """A bug."""

@@ -27,6 +27,7 @@ _DETAILS = {
     "method": "only answers to GET are stored",
     "partial-unclear": "it is unclear which part of the content it is",
     "store-unavailable": "the store takes nothing at present",
+    "not-admitted": "nothing was known to ask for it twice, and what is stored is pushed out too soon already",
     "usable-stored": "a stored response is kept for when the origin is well again",
     "connection-option": "its Connection field takes away a field that caching stands on",
     "fresh": "it is fresh",

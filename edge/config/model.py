@@ -26,11 +26,14 @@ class Listener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """Where stored responses are kept, in octets."""
+    """Where stored responses are kept, in octets and seconds."""
 
     path: Path
     max_size: int
     memory: int
+    pinned: int | None
+    min_age: float
+    scrub_rate: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,7 @@ class Site:
     origin: str
     profile: Literal["safe", "strict-rfc"]
     max_request_content: int
+    quota: int | None
     collapse: bool
     collapse_wait: float
     cookies: Literal["pass", "strip"]

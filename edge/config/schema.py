@@ -111,6 +111,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cache.path", PATH, "/var/cache/foreland", "Directory of the disk tier; safe to delete while stopped."),
     Setting("cache.max_size", SIZE, "20GiB", "Quota of the disk tier, never exceeded.", ("16MiB", "1024TiB")),
     Setting("cache.memory", SIZE, "512MiB", "Quota of the memory tier.", ("1MiB", "64TiB")),
+    Setting(
+        "cache.pinned", SIZE, UNSET,
+        "Quota in cache.max_size for pinned responses, which are never reclaimed; unset is a quarter.", ("0B", "512TiB"),
+    ),
+    Setting(
+        "cache.min_age", DURATION, "4h",
+        "Content over 32KiB is stored on its second request while all would be written over sooner; 0s stores it at once.",
+        _TTL,
+    ),
+    Setting(
+        "cache.scrub_rate", SIZE, "4MiB",
+        "What is read of the disk each second to find damage before a client asks; 0B turns that off.", ("0B", "1GiB"),
+    ),
     Setting("admin.address", ADDRESS_OR_OFF, "127.0.0.1:8901", "Address of the admin plane; loopback only."),
     Setting("admin.token_file", PATH, UNSET, "File with the token that admin requests which change something need."),
     Setting("origins.NAME.urls", URLS, REQUIRED, "Where the origin is; this version takes exactly one.", (1, 1)),
@@ -136,6 +149,10 @@ SETTINGS: tuple[Setting, ...] = (
         "How to read RFC 9111 where it leaves a choice: on the safe side, or to the letter.",
     ),
     Setting("site[].max_request_content", SIZE, "1MiB", "Largest request content, then 413.", ("0B", "1024GiB")),
+    Setting(
+        "site[].quota", SIZE, UNSET,
+        "Part of cache.max_size that is this site's and nobody else's; unset shares the rest.", ("16MiB", "1024TiB"),
+    ),
     Setting("site[].collapse", BOOLEAN, ON, "Whether simultaneous requests for one response share one forward."),
     Setting("site[].collapse_wait", DURATION, "5s", "Longest wait for a shared forward, then go alone.", ("0s", "1h")),
     Setting(

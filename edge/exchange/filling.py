@@ -150,8 +150,11 @@ class Filling:
             if fill.store_error is not None:
                 self._context.telemetry.count(fill.store_error.detail)
 
-        ex.is_stored = True
-        ex.ttl = self.ttl(ex, stored)
+        if writer.is_admitted:
+            ex.is_stored = True
+            ex.ttl = self.ttl(ex, stored)
+        else:
+            ex.detail = NotStored.NOT_ADMITTED.value
         fill.begin(commit)
         fill.call_when_over(count_error)
         return fill
