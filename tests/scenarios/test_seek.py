@@ -11,6 +11,7 @@ import pytest
 
 from edge.clock import SystemClock
 from edge.store.disk import Disk
+from edge.store.settings import Settings
 from edge.upstream.settings import Timeouts
 from tests.scenarios import throttled_origin
 from tests.scenarios.origin_fixture import HEAD_END, RawOrigin, RealNode, Received, hang
@@ -59,7 +60,7 @@ async def counting() -> AsyncIterator[Counting]:
 @pytest.fixture
 async def node(counting: Counting, tmp_path: Path) -> AsyncIterator[RealNode]:
     # Ten times smaller than the file.
-    disk = await Disk.start(tmp_path / "node", quota=1 << 30, memory=8 * MIB, clock=SystemClock())
+    disk = await Disk.start(tmp_path / "node", Settings(quota=1 << 30, memory=8 * MIB), SystemClock())
     node = RealNode(RawOrigin(hang, counting.port), disk, timeouts=Timeouts())
     await node.start()
     yield node
