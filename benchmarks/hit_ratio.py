@@ -17,8 +17,11 @@ from types import ModuleType
 from benchmarks import replay
 from benchmarks.replay import ALWAYS_PRESSED, Result
 from benchmarks.traces import PRESETS, Trace, generate, read
-from edge.policy.admission import MIN_AGE
+from edge.config.kinds import DURATION
+from edge.config.schema import BY_PATH
 
+# What a node looks after that is not told otherwise, seconds.
+MIN_AGE = DURATION.read(BY_PATH["cache.min_age"].default)
 SHARES = (0.01, 0.02, 0.05, 0.10, 0.30)
 QUICK_SHARES = (0.02, 0.10)
 QUICK_SCALE = 0.2

@@ -2,9 +2,11 @@
 
     python -m benchmarks.million [--objects N] [--folder DIR] [--peers nginx,varnish]
 
-Each program is given the objects, stopped, and started again with a request for one of them already waiting; then it is
-killed with SIGKILL while it stores new ones, and started once more.  Files of nginx's cache are copies of one that nginx
-wrote, with another key.  Varnish keeps nothing: only what an object costs it is measured.
+Each program is given the objects, stopped, and started again while one of them is asked for until it is a hit; then some
+others are asked for once each, to see what is still there.  Then it is killed with SIGKILL while it stores new ones, and
+started once more.  Files of nginx's cache are copies of one that nginx wrote, with another key; until its loader has read
+all of them, a minute later at the earliest, it knows neither how many there are nor how much they take.  Varnish stores in
+a file (`-s file`), and keeps nothing over a restart: its first hit is the second request for what it has fetched anew.
 """
 
 import argparse
@@ -21,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -29,17 +31,22 @@ from zlib import crc32
 import uvloop
 
 from benchmarks.contestants import CONTESTANTS, free_port, origin, running
-from benchmarks.load import ask
+from benchmarks.load import peak
 from edge.caching.stored import StoredResponse
 from edge.clock import SystemClock
 from edge.policy.key import KeyPolicy, cache_key
 from edge.semantics.fields import FieldSection
 from edge.semantics.target import Target
 from edge.store.disk import Disk, Stats
+from edge.store.settings import Settings
 
 HOST = "site.test"
 LENGTH = 1 << 10
 STARTS = 5
+# Objects that are asked for once after a start.
+SAMPLE = 200
+# Varnish is filled with paths from here on.
+VARNISH_FIRST = 10_000_000
 # A third of the index's share may be live: see edge.store.layout.
 QUOTA_OF_OBJECT = 14 << 10
 
@@ -61,14 +68,36 @@ http {{
 """
 
 
+_VCL = """vcl 4.1;
+backend default {{ .host = "127.0.0.1"; .port = "{origin}"; .max_connections = 1000; }}
+sub vcl_hash {{ hash_data(req.url); return (lookup); }}
+sub vcl_deliver {{ set resp.http.X-Hits = "hits " + obj.hits; }}
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program under measurement: its command line, its port, and the field that says of a response that it is a hit."""
+    """A program under measurement.
+
+    Attributes:
+        command: its command line.
+        port: where it listens.
+        field: the field that says of a response that it is a hit.
+        is_hit: whether the value of that field says so.
+    """
 
     command: Sequence[str]
     port: int
     field: str
-    token: str
+    is_hit: Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A program that was started: its process, and when it was, by the clock of `time.perf_counter`."""
+
+    process: subprocess.Popen[bytes]
+    began: float
 
 
 def path_of(number: int) -> str:
@@ -85,7 +114,8 @@ def main() -> None:
     arguments = parser.parse_args()
     peers = [one.name for one in CONTESTANTS if one.is_there and one.name in arguments.peers.split(",")]
     print(
-        "| program | objects | first hit after a clean stop | after kill -9 | index, bytes an object |\n|---|---|---|---|---|"
+        f"| program | objects | clean stop: first hit, hits of {SAMPLE} | kill -9: first hit, hits of {SAMPLE} "
+        "| index whole after | index, bytes an object |\n|---|---|---|---|---|---|"
     )
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=arguments.folder)))
@@ -97,7 +127,7 @@ def main() -> None:
         if "nginx" in peers:
             print(nginx(folder / "nginx", arguments.objects, at_origin), flush=True)
         if "varnish" in peers:
-            print(varnish(folder / "varnish", at_origin), flush=True)
+            print(varnish(folder / "varnish", arguments.objects, at_origin), flush=True)
 
 
 def foreland(folder: Path, objects: int, at_origin: int) -> str:
@@ -111,13 +141,14 @@ def foreland(folder: Path, objects: int, at_origin: int) -> str:
         sys.executable, "-m", "edge", "serve", "--origin", f"http://127.0.0.1:{at_origin}", "--log", "off",
         "--listen", f"127.0.0.1:{port}", "--admin", "off", "--cache", str(folder), "--cache-size", f"{quota}B",
     ]  # fmt: skip
-    clean, killed = measure(Program(command, port, "Cache-Status", "; hit"), objects)
-    return f"| Foreland | {stats.objects:,} | {clean} | {killed} | {stats.index_bytes / stats.objects:.0f} |"
+    clean, killed = measure(Program(command, port, "Cache-Status", lambda value: "; hit" in value), objects)
+    each = stats.index_bytes / stats.objects
+    return f"| Foreland | {stats.objects:,} | {clean} | {killed} | before the first hit | {each:.0f} |"
 
 
 async def _fill(folder: Path, objects: int, quota: int) -> Stats:
     """Store `objects` small responses as the edge would."""
-    disk = await Disk.start(folder, quota=quota, memory=0, clock=SystemClock())
+    disk = await Disk.start(folder, Settings(quota=quota, memory=0), SystemClock())
     fields = FieldSection([(b"content-type", b"text/plain"), (b"cache-control", b"max-age=864000")])
     content = os.urandom(LENGTH)
     for number in range(objects):
@@ -146,13 +177,34 @@ def nginx(folder: Path, objects: int, at_origin: int) -> str:
     conf = folder / "nginx.conf"
     conf.write_text(_NGINX.format(folder=folder, port=port, origin=at_origin, zone=zone))
     command = ["nginx", "-e", str(folder / "start.log"), "-c", str(conf)]
-    program = Program(command, port, "X-Cache", "HIT")
-    with started(program) as process:
-        until_hit(program, path_of(0))
-        stop(process, signal.SIGTERM)
+    program = Program(command, port, "X-Cache", lambda value: value == "HIT")
+    with started(program) as node:
+        until_hit(program, path_of(0), node.began)
+        stop(node.process, signal.SIGTERM)
     _copy_files(folder / "cache", objects)
     clean, killed = measure(program, objects)
-    return f"| nginx | {objects:,} | {clean} | {killed} | {(1 << 20) / 8000:.0f} (its documentation) |"
+    with started(program) as node:
+        loaded = _until_loaded(node)
+    each = (1 << 20) / 8000
+    return f"| nginx | {objects:,} | {clean} | {killed} | {loaded:.0f} s | {each:.0f} (its documentation) |"
+
+
+def _until_loaded(node: Running) -> float:
+    """Return the seconds until the process of nginx that reads its cache has ended; it begins after a minute."""
+    has_begun = False
+    while node.process.poll() is None:
+        loaders = [name for name in _names_of_children(node.process.pid) if b"cache loader" in name]
+        if has_begun and not loaders:
+            return time.perf_counter() - node.began
+        has_begun = has_begun or bool(loaders)
+        time.sleep(0.05)
+    raise SystemExit("nginx ended before it had read its cache")
+
+
+def _names_of_children(pid: int) -> Iterator[bytes]:
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(OSError):
+            yield Path(f"/proc/{child}/cmdline").read_bytes()
 
 
 def _copy_files(cache: Path, objects: int) -> None:
@@ -175,58 +227,89 @@ def _copy_files(cache: Path, objects: int) -> None:
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
-def varnish(folder: Path, at_origin: int) -> str:
-    """Return Varnish's row: what its process grows by with each object, less the content."""
+def varnish(folder: Path, objects: int, at_origin: int) -> str:
+    """Return Varnish's row; an object costs it what its process grows by, which is the content in its file left out."""
     folder.mkdir()
-    contestant = next(one for one in CONTESTANTS if one.name == "varnish")
     port = free_port()
-    with running("varnish", contestant.start(port, at_origin, folder), port, folder, "0") as pid:
+    vcl = folder / "million.vcl"
+    vcl.write_text(_VCL.format(origin=at_origin))
+    size = max(objects * 4 * LENGTH, 256 << 20)
+    command = [
+        "varnishd", "-F", "-a", f"127.0.0.1:{port}", "-f", str(vcl), "-n", str(folder / "vw"),
+        "-s", f"file,{folder / 'store'},{size}",
+    ]  # fmt: skip
+    program = Program(command, port, "X-Hits", lambda value: value not in {"", "hits 0"})
+    sample = range(VARNISH_FIRST + 1, VARNISH_FIRST + 10 * SAMPLE + 1)
+    with started(program) as node:
+        until_hit(program, path_of(VARNISH_FIRST), node.began)
+        before, stored = _private_memory(node.process.pid), 0
         url = f"http://127.0.0.1:{port}/miss/1k"
-        ask(url, connections=8, seconds=2, unique_from=0, folder=folder)
-        before = _memory(pid)
-        result = ask(url, connections=8, seconds=10, unique_from=10_000_000, folder=folder)
-        stored = round(result.rate * 10)
-        each = (_memory(pid) - before) / stored - LENGTH
-    return f"| Varnish | {stored:,} | nothing is kept | nothing is kept | {each:.0f} (growth of the process) |"
+        while stored < objects:
+            first = VARNISH_FIRST + stored
+            stored += round(peak(url, connections=8, seconds=10, folder=folder, first=first, paths=0).rate * 10)
+        each = (_private_memory(node.process.pid) - before) / stored
+        if hits(program, sample[SAMPLE:]) == 0:
+            raise SystemExit("varnish does not hold what was stored")
+        stop(node.process, signal.SIGTERM)
+    rows = []
+    for number, end in enumerate((signal.SIGTERM, signal.SIGKILL)):
+        with started(program) as node:
+            seconds = until_hit(program, path_of(sample[number]), node.began)
+            rows.append(f"{seconds:.2f} s, {hits(program, sample[10 : 10 + SAMPLE])}")
+            stop(node.process, end)
+    return f"| Varnish | {stored:,} | {rows[0]} | {rows[1]} | nothing is kept | {each:.0f} (growth of the process) |"
 
 
-def _memory(pid: int) -> int:
-    """Return the resident memory of a process and its children, bytes."""
+def _private_memory(pid: int) -> int:
+    """Return the memory of a process and its children that no file stands behind, bytes."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in [str(pid), *children])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    status = [Path(f"/proc/{one}/status").read_text() for one in [str(pid), *children]]
+    return sum(int(text.split("RssAnon:")[1].split()[0]) * 1024 for text in status if "RssAnon:" in text)
 
 
 def measure(program: Program, objects: int) -> tuple[str, str]:
-    """Return how long the first hit took after clean stops, and after kills in the middle of storing."""
-    clean, killed = [], []
+    """Return what was seen after clean stops, and after kills in the middle of storing."""
+    clean, killed, found = [], [], []
     for number in range(STARTS):
-        with started(program) as process:
-            clean.append(until_hit(program, path_of(objects // 3 + number)))
-            stop(process, signal.SIGTERM)
-        with started(program) as process:
-            until_hit(program, path_of(objects // 2 + number))
+        with started(program) as node:
+            clean.append(until_hit(program, path_of(objects // 3 + number), node.began))
+            found.append(hits(program, _sample(objects, 5)))
+            stop(node.process, signal.SIGTERM)
+        with started(program) as node:
+            until_hit(program, path_of(objects // 2 + number), node.began)
             storing = threading.Thread(target=_store_until_killed, args=(program, objects + number * 1_000_000))
             storing.start()
             time.sleep(2)
-            stop(process, signal.SIGKILL)
+            stop(node.process, signal.SIGKILL)
             storing.join()
-        with started(program) as process:
-            killed.append(until_hit(program, path_of(objects // 4 + number)))
-            stop(process, signal.SIGTERM)
-    return _seconds(clean), _seconds(killed)
+        with started(program) as node:
+            killed.append(until_hit(program, path_of(objects // 4 + number), node.began))
+            found.append(hits(program, _sample(objects, 7)))
+            stop(node.process, signal.SIGTERM)
+    return f"{_seconds(clean)}, {min(found[::2])}", f"{_seconds(killed)}, {min(found[1::2])}"
 
 
 def _seconds(times: list[float]) -> str:
     return f"{statistics.median(times):.2f} s (at most {max(times):.2f})"
 
 
+def _sample(objects: int, first: int) -> list[int]:
+    """Return SAMPLE numbers of objects, from all of them."""
+    return [first + number * (objects - first) // SAMPLE for number in range(SAMPLE)]
+
+
+def hits(program: Program, numbers: Sequence[int]) -> int:
+    """Return how many of SAMPLE objects are hits when they are asked for once."""
+    return sum(program.is_hit(_ask(program, path_of(number))) for number in numbers[:SAMPLE])
+
+
 @contextlib.contextmanager
-def started(program: Program) -> Iterator[subprocess.Popen[bytes]]:
+def started(program: Program) -> Iterator[Running]:
     """Start a program, and end it with the block, however that ends."""
+    began = time.perf_counter()
     process = subprocess.Popen(program.command, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
-        yield process
+        yield Running(process, began)
     finally:
         stop(process, signal.SIGKILL)
 
@@ -238,12 +321,11 @@ def stop(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         process.wait()
 
 
-def until_hit(program: Program, path: str) -> float:
-    """Return the seconds until `path` is answered with a hit; SystemExit when it is not, a minute long."""
-    began = time.perf_counter()
+def until_hit(program: Program, path: str, began: float) -> float:
+    """Return the seconds from `began` until `path` is answered with a hit; SystemExit when it is not, a minute long."""
     while time.perf_counter() - began < 60:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if program.token in _ask(program, path):
+            if program.is_hit(_ask(program, path)):
                 return time.perf_counter() - began
         time.sleep(0.002)
     raise SystemExit(f"{program.command[0]} answers {path} with no hit")

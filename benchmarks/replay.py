@@ -69,7 +69,7 @@ class Held:
     """A chunk on the disk."""
 
     __slots__ = ("at", "generation", "size", "visits")
-    is_content, is_needed = True, False
+    is_content, is_needed, is_pinned = True, False, False
 
     def __init__(self, generation: bytes, at: int, size: int) -> None:
         self.generation, self.at, self.size, self.visits = generation, at, size, 0
@@ -103,10 +103,14 @@ class DiskTier:
                 continue
             chunk.visits = min(chunk.visits + 1, MOST_VISITS)
             found += chunk.size
-        if missing and self._admission.admits(key, size - found, is_known=found > 0, now=now):
+        if missing and self._admission.admits(key, size - found, is_known=found > 0, has_room=self._has_room, now=now):
             for at in missing:
                 self._append(Held(key, at, min(CHUNK_SIZE, size - at)))
         return found
+
+    @property
+    def _has_room(self) -> bool:
+        return (len(self._segments) + 3) * self._size <= self._capacity
 
     def _append(self, chunk: Held) -> None:
         if chunk.size > self._size:

@@ -5,8 +5,8 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.caching.freshness import FreshnessRules
 from edge.certificates import Certificates
@@ -16,8 +16,6 @@ from edge.config.model import Config
 from edge.config.model import Listener as ListenerConfig
 from edge.config.model import Origin as OriginConfig
 from edge.config.model import Site as SiteConfig
-from edge.control.routes import Sources
-from edge.control.server import Control
 from edge.downstream.listener import Listener, bind
 from edge.downstream.ready import ReadyTable
 from edge.downstream.tls_contexts import TlsContexts
@@ -25,22 +23,28 @@ from edge.errors import EdgeError, ParseError
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
 from edge.exchange.site import Site, Sites
+from edge.policy.chunking import ChunkRules
 from edge.policy.key import KeyPolicy
 from edge.policy.limits import Limits
 from edge.policy.profile import PROFILES
 from edge.ports import Store
 from edge.store.disk import Disk
+from edge.store.settings import Settings
+from edge.store.volumes import Volumes
 from edge.tasks import cancel_all, spawn
 from edge.telemetry.access_log import AccessLog
 from edge.telemetry.gauges import Gauges, OriginStats, StoreStats
 from edge.telemetry.lines import formatter
-from edge.telemetry.metrics import Exposition
 from edge.telemetry.recorder import Recorder
 from edge.upstream.origin import Origin
 from edge.upstream.settings import Limits as OriginLimits
 from edge.upstream.settings import OriginSettings, Timeouts
 
+if TYPE_CHECKING:
+    from edge.control.server import Control
+
 log = logging.getLogger("edge")
+NodeStore = Disk | Volumes
 
 
 class StartError(EdgeError):
@@ -89,7 +93,7 @@ class Node:
     async def _serve(
         self,
         sockets: Sequence[socket.socket],
-        disk: Disk,
+        disk: NodeStore,
         origins: dict[str, Origin],
         recorder: Recorder,
         ready: Callable[[Sequence[str]], None],
@@ -118,11 +122,12 @@ class Node:
             certificates=certificates.expiries,
         )
         self._upkeep = spawn(certificates.keep_up(), name="certificates")
-        control = await self._start_control(recorder, gauges, disk)
         self._handle_signals(recorder)
+        control: Control | None = None
         try:
             for listener, bound in zip(self._listeners, sockets, strict=True):
                 await listener.start(bound)
+            control = await self._start_control(recorder, gauges, disk)
             self._is_ready = True
             ready([_url(listener, bound) for listener, bound in zip(self._listeners, sockets, strict=True)])
             await self._stopping.wait()
@@ -132,10 +137,26 @@ class Node:
             if control is not None:
                 await control.stop()
 
-    async def _start_control(self, recorder: Recorder, gauges: Gauges, disk: Disk) -> Control | None:
+    async def _start_control(self, recorder: Recorder, gauges: Gauges, disk: NodeStore) -> "Control | None":
         address = self._config.admin.address
         if address is None:
             return None
+        control = await asyncio.to_thread(self._make_control, recorder, gauges, disk)
+        try:
+            url = await control.start(address.host, address.port)
+        except OSError as error:
+            raise StartError(f"the admin plane cannot listen on {address}: {error.strerror}") from error
+        log.info("admin plane on %s", url)
+        return control
+
+    def _make_control(self, recorder: Recorder, gauges: Gauges, disk: NodeStore) -> "Control":
+        # Here, while clients are served already: importing these takes longer than all the rest of the start.
+        from importlib.metadata import version  # noqa: PLC0415
+
+        from edge.control.routes import Sources  # noqa: PLC0415
+        from edge.control.server import Control  # noqa: PLC0415
+        from edge.telemetry.metrics import Exposition  # noqa: PLC0415
+
         exposition = Exposition(recorder, gauges, version=version("foreland"), node=self._config.node)
         sources = Sources(
             node=self._config.node,
@@ -144,15 +165,9 @@ class Node:
             metrics=exposition.render,
             unready=lambda: self._not_ready(disk),
         )
-        control = Control(sources)
-        try:
-            url = await control.start(address.host, address.port)
-        except OSError as error:
-            raise StartError(f"the admin plane cannot listen on {address}: {error.strerror}") from error
-        log.info("admin plane on %s", url)
-        return control
+        return Control(sources)
 
-    def _not_ready(self, disk: Disk) -> list[str]:
+    def _not_ready(self, disk: NodeStore) -> list[str]:
         reasons = []
         if self._stopping.is_set():
             reasons.append("draining")
@@ -199,10 +214,11 @@ def make_driver(config: Config, store: Store, origins: dict[str, Origin], record
     """Return the driver for a configuration."""
     context = Context(store, origins, recorder, clock, config.node.encode("ascii"))
     secure = next((listener.address.port for listener in config.listeners if listener.tls is not None), None)
-    return Driver(Sites(_site(site, secure) for site in config.sites), context)
+    return Driver(Sites(make_site(site, secure) for site in config.sites), context)
 
 
-def _site(site: SiteConfig, https_port: int | None = None) -> Site:
+def make_site(site: SiteConfig, https_port: int | None = None) -> Site:
+    """Return the site that the configuration describes; `https_port` is where clients are sent who must use TLS."""
     profile = PROFILES[site.profile]
     keep = () if site.key.query == "none" and not site.key.keep else site.key.keep or None
     return Site(
@@ -223,6 +239,7 @@ def _site(site: SiteConfig, https_port: int | None = None) -> Site:
             sort=site.key.sort,
             host=None if site.key.host else site.hosts[0].encode("ascii"),
         ),
+        chunks=ChunkRules(site.range.chunk, site.range.parallel, site.range.read_ahead),
         collapse=site.collapse,
         collapse_wait=site.collapse_wait,
         max_request_content=site.max_request_content,
@@ -279,9 +296,25 @@ def _tls(certificates: Certificates, listener: ListenerConfig) -> TlsContexts | 
         raise StartError(f"no TLS on {listener.address}: {error}") from error
 
 
-async def _open_store(config: Config, clock: Clock) -> Disk:
+async def _open_store(config: Config, clock: Clock) -> NodeStore:
     cache = config.cache
-    return await Disk.start(cache.path, quota=cache.max_size, memory=cache.memory, clock=clock)
+    settings = Settings(
+        quota=cache.max_size,
+        memory=cache.memory,
+        min_age=cache.min_age,
+        pinned=cache.pinned,
+        scrub_rate=cache.scrub_rate,
+    )
+    quotas = {site.name: site.quota for site in config.sites if site.quota is not None}
+    if not quotas:
+        return await Disk.start(cache.path, settings, clock)
+    sites = Sites(make_site(site) for site in config.sites)
+
+    def site_of(host: bytes) -> str | None:
+        site = sites.find(host)
+        return None if site is None else site.name
+
+    return await Volumes.start(cache.path, settings, clock, quotas=quotas, site_of=site_of)
 
 
 def _access_log(config: Config) -> AccessLog | None:
@@ -310,15 +343,24 @@ def _url(listener: Listener, bound: socket.socket) -> str:
     return f"{listener.scheme.decode()}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _store_stats(disk: Disk, config: Config) -> StoreStats:
+def _store_stats(disk: NodeStore, config: Config) -> StoreStats:
     stats = disk.stats()
     return StoreStats(
         objects=stats.objects,
         disk_bytes=stats.disk_bytes,
         disk_capacity=stats.quota,
+        index_bytes=stats.index_bytes,
         memory_bytes=stats.memory_bytes,
         memory_capacity=config.cache.memory,
+        waiting_bytes=stats.waiting_bytes,
+        pinned_bytes=stats.pinned_bytes,
+        pinned_capacity=stats.pinned_quota,
+        refusals=stats.refusals,
         evictions=stats.evictions,
+        damaged=stats.damaged,
+        scrubbed_bytes=stats.scrubbed_bytes,
+        write_errors=stats.write_errors,
+        is_storing=stats.is_storing,
     )
 
 

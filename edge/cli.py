@@ -1,15 +1,15 @@
-"""The command `edge`: serve, check, get, config, trust, cache."""
+"""The command `edge`: serve, check, get, config, trust, cache, bench."""
 
 import asyncio
-import http.client
 import logging
 import os
 import ssl
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 import click
@@ -22,8 +22,9 @@ from edge.config.load import load
 from edge.config.model import Config
 from edge.config.show import show
 from edge.explain import sentence
-from edge.inspection.commands import cache
-from edge.loadtest.command import bench
+
+if TYPE_CHECKING:
+    import http.client
 
 #: Exit codes: 0 ok, 1 failure at run time, 2 wrong usage, 3 invalid configuration (do not restart), 130 interrupted.
 FAILED, INVALID = 1, 3
@@ -59,14 +60,27 @@ def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+# By the name of a command and of its function: its module.
+_ELSEWHERE = {"bench": "edge.loadtest.command", "cache": "edge.inspection.commands"}
+
+
+class _Commands(click.Group):
+    """The commands; those that `serve` does without are imported when they are named, for a node to start the sooner."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(import_module(_ELSEWHERE[cmd_name]), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="foreland")
 def main() -> None:
     """Foreland: an HTTP cache that you run in front of your origin."""
-
-
-main.add_command(cache)
-main.add_command(bench)
 
 
 @main.command()
@@ -130,6 +144,9 @@ def trust(config: Path | None, **flags: object) -> None:
 @click.option("--body", is_flag=True, help="Write the content to standard output.")
 def get(url: str, headers: Sequence[str], method: str, cacert: str | None, *, include: bool, body: bool) -> None:
     """Send one request through an edge and say in a sentence what its cache did and why."""
+    # What `serve` does without is imported here, for a node to start the sooner.
+    import http.client  # noqa: PLC0415
+
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise click.UsageError(f"{url!r} is not a URL such as http://127.0.0.1:8080/path")
@@ -161,7 +178,9 @@ def get(url: str, headers: Sequence[str], method: str, cacert: str | None, *, in
     sys.exit(0 if response.status < 500 else FAILED)
 
 
-def _connection(parts: SplitResult, cacert: str | None) -> http.client.HTTPConnection:
+def _connection(parts: SplitResult, cacert: str | None) -> "http.client.HTTPConnection":
+    import http.client  # noqa: PLC0415 - as above
+
     if parts.scheme == "http":
         return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     context = ssl.create_default_context(cafile=cacert)

@@ -144,6 +144,12 @@ class UpstreamClosedEarly(UpstreamClosed):
     retryable = True
 
 
+class UpstreamChanged(UpstreamError):
+    """The origin has another representation now than the one that is being fetched in parts."""
+
+    detail = "origin-changed"
+
+
 class NoHealthyOrigin(UpstreamError):
     """Every connection to the origin is taken and the queue is full or its deadline passed."""
 
@@ -174,6 +180,12 @@ class StoreFull(StoreError):
     """The content does not fit the quota, or the disk refuses to take it."""
 
     detail = "store-full"
+
+
+class NotAdmitted(StoreFull):
+    """The content is asked for once as far as is known, and the disk is written over too fast to keep such content."""
+
+    detail = "not-admitted"
 
 
 class InternalError(EdgeError):

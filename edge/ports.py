@@ -99,6 +99,8 @@ class Writer(Protocol):
     """Content being stored under a generation that no lookup finds before `commit`."""
 
     generation: bytes
+    #: Whether the content is kept after the fill; if not, it is there for those who follow, and `commit` fails.
+    is_admitted: bool
 
     async def write(self, data: bytes) -> None:
         """Append `data`; waits while too much is unwritten.  StoreError: the content can no longer be stored."""
@@ -135,11 +137,18 @@ class Store(Protocol):
         ...
 
     async def writer(
-        self, key: bytes, *, length: int | None, extends: StoredResponse | None = None, start: int = 0
+        self,
+        key: bytes,
+        *,
+        length: int | None,
+        extends: StoredResponse | None = None,
+        start: int = 0,
+        pinned: bool = False,
     ) -> Writer:
         """Begin to store content of `length` octets (None: not known) from offset `start` on.
 
-        With `extends`, the content is added to that response's generation; its own octets stay readable.
+        With `extends`, the content is added to that response's generation; its own octets stay readable.  What is
+        `pinned` is never reclaimed.
 
         Raises:
             StoreFull: it does not fit, or the disk does not take anything at present.
@@ -148,6 +157,13 @@ class Store(Protocol):
 
     async def put(self, stored: StoredResponse) -> None:
         """Replace the head of a stored response, its content unchanged.  StoreError: the old head stays."""
+        ...
+
+    async def pin(self, key: bytes, generation: bytes, *, pinned: bool = True) -> bool:
+        """Let a stored response never be reclaimed, or be as any other again; return whether it is there.
+
+        StoreFull: there is no room for more pinned content, or nothing is stored at present.
+        """
         ...
 
     def token(self, key: bytes) -> object | None:

@@ -386,7 +386,7 @@ def test_every_command_of_the_documentation(store, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```console\n(.*?)```", (ROOT / "docs" / "cache.md").read_text(), re.DOTALL)
     shown = [line.removeprefix("$ edge cache ") for block in blocks for line in block.splitlines()]
-    assert len(shown) == 10
+    assert len(shown) == 11
     newest = lines("show", "--cache", str(store), INDEX_URL)[0]["generation"]
     for line in shown:
         words = shlex.split(line.replace("/var/cache/foreland", str(store)))
@@ -414,3 +414,22 @@ def test_a_running_node_and_a_killed_one(tmp_path, request):
     assert lines("verify", "--cache", str(tmp_path / "node"))[-1]["verified"]["failures"] == 0
     assert len(urls("--cache", str(tmp_path / "node"))) > 0
     assert digest(tmp_path / "node") == before
+
+
+async def test_what_is_pinned_is_shown_and_selected(store):
+    async with a_disk(store) as disk:
+        (stored,) = await disk.lookup(key(OTHER))
+        await disk.pin(key(OTHER), stored.generation)
+    assert [line["is_pinned"] for line in lines("list", "--cache", str(store), "--pinned")] == [True]
+    assert len(urls("--cache", str(store), "--not-pinned")) == len(urls("--cache", str(store))) - 1
+    assert "(pinned)" in run("list", "--cache", str(store), "--pinned").stdout
+    assert "pinned: never reclaimed" in run("show", "--cache", str(store), "https://other.example:8443/big").stdout
+
+
+async def test_a_site_with_a_quota_has_a_store_of_its_own(store):
+    async with a_disk(store / "sites" / "b.test") as disk:
+        await keep(disk, key(INDEX), 1000)
+    everything = run("list", "--cache", str(store))
+    assert "having stores of their own: b.test" in everything.stderr
+    assert urls("--cache", str(store), "--site", "b.test") == ["http://www.example.com/index.html"]
+    assert "no site '..' has a store of its own" in run("list", "--cache", str(store), "--site", "..", code=1).stderr

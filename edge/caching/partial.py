@@ -51,6 +51,11 @@ def may_combine(stored: StoredResponse, response: Response) -> bool:
     return complete is None or stored.complete_length in {None, complete}
 
 
+def is_same(stored: StoredResponse, other: StoredResponse) -> bool:
+    """Return whether two stored responses are parts of one representation."""
+    return may_combine(stored, other.response) and other.complete_length in {None, stored.complete_length}
+
+
 def merged(ranges: Sequence[Range], added: Range) -> tuple[Range, ...]:
     """Return `ranges` and `added` as sorted, disjoint, non-adjacent ranges."""
     result: list[Range] = []

@@ -25,6 +25,7 @@ class StoredResponse:
         complete_length: length of the whole representation in octets, None while it is not known.
         ranges: what is held of the content: half-open, sorted, disjoint, never empty ones.
         epoch: the purge epoch at which the fetch began.
+        pinned: whether it is never reclaimed to make room; what replaces it is not, unless it is pinned itself.
     """
 
     key: bytes
@@ -39,6 +40,7 @@ class StoredResponse:
     complete_length: int | None
     ranges: tuple[Range, ...] = ()
     epoch: int = 0
+    pinned: bool = False
 
     @property
     def is_complete(self) -> bool:

@@ -28,6 +28,7 @@ class NotStored(StrEnum):
     NO_LIFETIME = "no-lifetime"
     PARTIAL_UNCLEAR = "partial-unclear"
     STORE_UNAVAILABLE = "store-unavailable"
+    NOT_ADMITTED = "not-admitted"
     USABLE_STORED = "usable-stored"
     CONNECTION_OPTION = "connection-option"
 

@@ -8,16 +8,18 @@ from pathlib import Path
 from edge.config.address import Address, OriginUrl
 from edge.config.errors import Problem
 from edge.config.given import Givens
-from edge.config.kinds import CertificateFiles, Value
+from edge.config.kinds import SIZE, CertificateFiles, Value
 from edge.config.lines import Keys
 from edge.config.schema import written
 
 Values = Mapping[Keys, Value]
+# What the sites without a quota of their own need at least, octets: cache.max_size has the same bound.
+_SMALLEST = 16 << 20
 
 
 def contradictions(values: Values, givens: Givens) -> Iterator[Problem]:
     """Yield a problem for each contradiction in `values`, which lack the settings that have a problem already."""
-    for check in (_something_missing, _addresses, _tls, _own_origins, _sites, _keys, _limits, _origins, _files):
+    for check in (_something_missing, _addresses, _tls, _own_origins, _sites, _keys, _cache, _limits, _origins, _files):
         for keys, sentence, suggestion in check(values, givens):
             yield Problem(written(keys), sentence, givens.where(keys), suggestion)
 
@@ -100,6 +102,21 @@ def _keys(values: Values, givens: Givens) -> Findings:
             yield (*site, "key", "drop"), "cannot be given with keep: what is not kept is dropped", ""
         if (keep or drop) and values.get((*site, "key", "query")) == "none":
             yield (*site, "key", "query"), '"none" leaves nothing to keep or drop', ""
+
+
+def _cache(values: Values, givens: Givens) -> Findings:
+    most, pinned = values.get(("cache", "max_size")), values.get(("cache", "pinned"))
+    if not isinstance(most, int):
+        return
+    if isinstance(pinned, int) and pinned > most // 2:
+        yield ("cache", "pinned"), "is more than half of cache.max_size: the rest of the store must turn around it", ""
+    left = most - _SMALLEST
+    for site in givens.members("site"):
+        quota = values.get((*site, "quota"))
+        left -= quota if isinstance(quota, int) else 0
+        if left < 0:
+            yield (*site, "quota"), f"leaves less than {SIZE.write(_SMALLEST)} of cache.max_size to all other sites", ""
+            return
 
 
 def _limits(values: Values, _givens: Givens) -> Findings:

@@ -14,6 +14,8 @@ _INTRODUCTION = """\
 #: What the example says where there is no default.
 _SAMPLES: dict[str, object] = {
     "zone": "bj",
+    "cache.pinned": "5GiB",
+    "site[].quota": "2GiB",
     "listen[].address": "127.0.0.1:8080",
     "listen[].tls": "internal",
     "listen[].client_ca": "/etc/foreland/clients.pem",

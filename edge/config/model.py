@@ -26,11 +26,14 @@ class Listener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """Where stored responses are kept, in octets."""
+    """Where stored responses are kept, in octets and seconds."""
 
     path: Path
     max_size: int
     memory: int
+    pinned: int | None
+    min_age: float
+    scrub_rate: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,15 @@ class SiteTtl:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SiteRange:
+    """How the ranges of large responses are fetched, in octets."""
+
+    chunk: int
+    parallel: int
+    read_ahead: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """A set of hosts, and how their responses are cached."""
 
@@ -89,6 +101,7 @@ class Site:
     origin: str
     profile: Literal["safe", "strict-rfc"]
     max_request_content: int
+    quota: int | None
     collapse: bool
     collapse_wait: float
     cookies: Literal["pass", "strip"]
@@ -98,6 +111,7 @@ class Site:
     targets: tuple[str, ...]
     key: SiteKey
     ttl: SiteTtl
+    range: SiteRange
 
     @property
     def name(self) -> str:
@@ -151,7 +165,7 @@ class Config:
 
 
 #: The attributes that hold a table in a table.
-NESTED: dict[str, type] = {"key": SiteKey, "ttl": SiteTtl}
+NESTED: dict[str, type] = {"key": SiteKey, "ttl": SiteTtl, "range": SiteRange}
 Table = TypeVar("Table")
 
 

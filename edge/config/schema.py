@@ -111,6 +111,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cache.path", PATH, "/var/cache/foreland", "Directory of the disk tier; safe to delete while stopped."),
     Setting("cache.max_size", SIZE, "20GiB", "Quota of the disk tier, never exceeded.", ("16MiB", "1024TiB")),
     Setting("cache.memory", SIZE, "512MiB", "Quota of the memory tier.", ("1MiB", "64TiB")),
+    Setting(
+        "cache.pinned", SIZE, UNSET,
+        "Quota in cache.max_size for pinned responses, which are never reclaimed; unset is a quarter.", ("0B", "512TiB"),
+    ),
+    Setting(
+        "cache.min_age", DURATION, "4h",
+        "Content over 32KiB is stored on its second request while all would be written over sooner; 0s stores it at once.",
+        _TTL,
+    ),
+    Setting(
+        "cache.scrub_rate", SIZE, "4MiB",
+        "What is read of the disk each second to find damage before a client asks; 0B turns that off.", ("0B", "1GiB"),
+    ),
     Setting("admin.address", ADDRESS_OR_OFF, "127.0.0.1:8901", "Address of the admin plane; loopback only."),
     Setting("admin.token_file", PATH, UNSET, "File with the token that admin requests which change something need."),
     Setting("origins.NAME.urls", URLS, REQUIRED, "Where the origin is; this version takes exactly one.", (1, 1)),
@@ -136,6 +149,10 @@ SETTINGS: tuple[Setting, ...] = (
         "How to read RFC 9111 where it leaves a choice: on the safe side, or to the letter.",
     ),
     Setting("site[].max_request_content", SIZE, "1MiB", "Largest request content, then 413.", ("0B", "1024GiB")),
+    Setting(
+        "site[].quota", SIZE, UNSET,
+        "Part of cache.max_size that is this site's and nobody else's; unset shares the rest.", ("16MiB", "1024TiB"),
+    ),
     Setting("site[].collapse", BOOLEAN, ON, "Whether simultaneous requests for one response share one forward."),
     Setting("site[].collapse_wait", DURATION, "5s", "Longest wait for a shared forward, then go alone.", ("0s", "1h")),
     Setting(
@@ -173,6 +190,15 @@ SETTINGS: tuple[Setting, ...] = (
         "How long a stale response may be used while the origin fails, if it does not say (RFC 5861).", _TTL,
     ),
     Setting("site[].ttl.heuristic", BOOLEAN, OFF, "Whether Last-Modified gives a lifetime; strict-rfc always does."),
+    Setting("site[].range.chunk", SIZE, "1MiB", "Unit by which ranges are fetched and shared.", ("64KiB", "16MiB")),
+    Setting(
+        "site[].range.parallel", INTEGER, 4,
+        "Chunks of one response fetched at a time; 0 asks the origin for each range as the client does.", (0, 64),
+    ),
+    Setting(
+        "site[].range.read_ahead", SIZE, "8MiB",
+        "Most that is fetched ahead of a client that reads on; a seek begins with none.", ("0B", "1GiB"),
+    ),
     Setting("limits.request_line", SIZE, "8KiB", "Longest request line, then 414.", _FIELD),
     Setting("limits.field", SIZE, "8KiB", "Longest field line, then 431.", _FIELD),
     Setting("limits.field_section", SIZE, "32KiB", "Longest field section, then 431.", _FIELD),
@@ -220,6 +246,7 @@ SENTENCES: dict[str, str] = {
     "site[]": "One table for each site: a set of hosts, and how their responses are cached.",
     "site[].key": "What makes two requests of a site the same for the cache.",
     "site[].ttl": "Lifetimes, where the origin does not state them.",
+    "site[].range": "How the ranges of large responses are fetched; needs collapse.",
     "limits": "What a client may do.",
     "log": "The access log.",
 }

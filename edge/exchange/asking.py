@@ -130,7 +130,7 @@ class Asking:
         ex.outcome = "REVALIDATED"
         freshened = self._filling.freshened(ex, stored, forwarded)
         ex.ttl = self._filling.ttl(ex, freshened)
-        decision = self._decision(ex, replace(ex.request, method=b"GET"), forwarded, freshened.response)
+        decision = self.decision(ex, replace(ex.request, method=b"GET"), forwarded, freshened.response)
         if isinstance(decision, Store):
             ex.did("freshen")
             ex.is_stored = await self.put(freshened, forwarded)
@@ -158,7 +158,7 @@ class Asking:
                 and part.start == partial.missing_tail(stored)
                 and part.end == part.complete
                 and partial.may_combine(stored, forwarded.head)
-                and self._may_keep(ex, forwarded, stored)
+                and self.may_keep(ex, forwarded, stored)
                 and (fill := await self._filling.extend(ex, forwarded, stored, part)) is not None
             ):
                 unless_filled.pop_all()
@@ -185,12 +185,12 @@ class Asking:
             ex.did(fill.value)
             ex.detail = fill.value
             _tell_refusal(flight, fill)
-            await self._learn_refusal(ex, forwarded, question, fill)
+            await self.learn_refusal(ex, forwarded, question, fill)
             await pass_through(ex, forwarded.upstream, forwarded.head, self._context.clock.now())
 
     async def _fill(self, ex: Exchange, forwarded: Forwarded, question: Question) -> Fill | NotStored:
         head = forwarded.head
-        decision = self._decision(ex, ex.request, forwarded, head)
+        decision = self.decision(ex, ex.request, forwarded, head)
         if isinstance(decision, NotStored):
             return decision
         if head.status >= 500 and question.stale is not None:
@@ -198,11 +198,13 @@ class Asking:
             return NotStored.USABLE_STORED
         return await self._filling.begin(ex, forwarded, decision)
 
-    def _may_keep(self, ex: Exchange, forwarded: Forwarded, stored: StoredResponse) -> bool:
+    def may_keep(self, ex: Exchange, forwarded: Forwarded, stored: StoredResponse) -> bool:
+        """Return whether `stored` may still be stored once the origin's answer has updated it."""
         freshened = self._filling.freshened(ex, stored, forwarded)
-        return isinstance(self._decision(ex, ex.request, forwarded, freshened.response), Store)
+        return isinstance(self.decision(ex, ex.request, forwarded, freshened.response), Store)
 
-    def _decision(self, ex: Exchange, request: Request, forwarded: Forwarded, response: Response) -> Store | NotStored:
+    def decision(self, ex: Exchange, request: Request, forwarded: Forwarded, response: Response) -> Store | NotStored:
+        """Return whether, and with which fields, `response`, which the origin's answer makes, may be stored."""
         upstream = forwarded.upstream
         if connection_options(upstream.head.fields) & _CACHING_FIELDS:
             # Dropped for the next hop, but what they say must still be heeded here.
@@ -210,7 +212,7 @@ class Asking:
         decision = storing.decide(request, response, upstream.response_time, ex.site.storing_rules)
         return decision.reason if isinstance(decision, DoNotStore) else decision
 
-    async def _learn_refusal(self, ex: Exchange, forwarded: Forwarded, question: Question, reason: NotStored) -> None:
+    async def learn_refusal(self, ex: Exchange, forwarded: Forwarded, question: Question, reason: NotStored) -> None:
         """Draw the conclusions for later requests from a response about what the origin now has."""
         status = forwarded.head.status
         if reason in _OF_THE_REQUEST or status >= 500 or status in _PASSING:

@@ -1,7 +1,6 @@
 """Request collapsing: one request leads, those like it follow (RFC 9111 §4)."""
 
 from edge.caching import reuse, validation, vary
-from edge.caching.reuse import Reuse
 from edge.caching.stored import StoredResponse
 from edge.errors import EdgeError, StoreError, UpstreamError
 from edge.exchange.asking import Asking, Question
@@ -9,10 +8,11 @@ from edge.exchange.context import Context
 from edge.exchange.exchange import Exchange
 from edge.exchange.fill import Fill
 from edge.exchange.filling import Filling
-from edge.exchange.flight import Flight, Outcome
+from edge.exchange.flight import Flight, Flights, Outcome
 from edge.exchange.forward import forwarded_fields
 from edge.exchange.plan import Parts, plan
-from edge.exchange.reusing import deliver_stored, may_serve_stale, reuse_stored, stale_or_raise
+from edge.exchange.ranging import Ranging
+from edge.exchange.reusing import deliver_stored, may_answer, may_serve_stale, reuse_stored, stale_or_raise
 from edge.policy.learned import Learned
 from edge.tasks import spawn
 
@@ -25,16 +25,17 @@ _NEAR = 1 << 20
 class Collapsing:
     """The flights of a node."""
 
-    def __init__(self, context: Context, asking: Asking, filling: Filling, learned: Learned) -> None:
+    def __init__(self, context: Context, asking: Asking, filling: Filling, learned: Learned, ranging: Ranging) -> None:
         self._context = context
         self._asking = asking
         self._filling = filling
         self._learned = learned
-        self._flights: dict[bytes, list[Flight]] = {}
+        self._ranging = ranging
+        self._flights = Flights()
 
     def __len__(self) -> int:
         """Return how many flights there are."""
-        return sum(map(len, self._flights.values()))
+        return len(self._flights) + len(self._ranging)
 
     async def ask(self, ex: Exchange, question: Question) -> None:
         """Ask the origin, together with whoever asks the same at the same time if that is possible."""
@@ -59,7 +60,8 @@ class Collapsing:
             is_other_variant = flight.fill is not None and vary.select(ex.request, [flight.fill.stored]) is None
             if flight.outcome is not Outcome.LOST and not is_other_variant:
                 break
-        await self._alone(ex, question, Flight())
+        if not await self._ranging.answer(ex, question):
+            await self._alone(ex, question, Flight())
 
     def validate_in_background(self, ex: Exchange, stored: StoredResponse) -> None:
         """Ask whether `stored` still holds while it is being reused, once at a time (RFC 5861 §3)."""
@@ -82,7 +84,8 @@ class Collapsing:
 
     def invalidate(self, key: bytes) -> None:
         """Let nobody who comes from now on follow what is in flight for `key`."""
-        self._flights.pop(key, None)
+        self._flights.forget(key)
+        self._ranging.invalidate(key)
 
     def _may_collapse(self, ex: Exchange) -> bool:
         request = ex.request
@@ -94,25 +97,11 @@ class Collapsing:
         )
 
     def _find(self, ex: Exchange) -> Flight | None:
-        """Return the newest flight that is about what the request selects."""
-        fields = ex.request.fields
-        for flight in reversed(self._flights.get(ex.key, ())):
-            if all(vary.normalised(name, fields) == value for name, value in flight.nominated):
-                return flight
-        return None
+        return self._flights.find(ex.key, ex.request.fields)
 
     def _begin(self, ex: Exchange, known: StoredResponse | None) -> Flight:
         names = self._learned.nominated(ex.key) if known is None else (name for name, _ in known.nominated)
-        flight = Flight(vary.nominate(names, ex.request.fields), lambda: self._land(ex.key, flight))
-        self._flights.setdefault(ex.key, []).append(flight)
-        return flight
-
-    def _land(self, key: bytes, flight: Flight) -> None:
-        flights = self._flights.get(key, [])
-        if flight in flights:
-            flights.remove(flight)
-            if not flights:
-                del self._flights[key]
+        return self._flights.begin(ex.key, names, ex.request.fields)
 
     def _may_join(self, ex: Exchange, flight: Flight) -> bool:
         """Return whether a flight may still have an answer for this request."""
@@ -126,13 +115,7 @@ class Collapsing:
         return not isinstance(what, Parts) or max(what.ranges)[0] <= fill.produced + _NEAR
 
     def _may_follow(self, ex: Exchange, fill: Fill) -> bool:
-        return fill.takes_followers and self._may_answer(ex, fill.stored)
-
-    def _may_answer(self, ex: Exchange, stored: StoredResponse) -> bool:
-        if vary.select(ex.request, [stored]) is None:
-            return False
-        now = self._context.clock.now()
-        return isinstance(reuse.decide(ex.request, stored, now=now, rules=ex.site.reuse_rules), Reuse)
+        return fill.takes_followers and may_answer(self._context, ex, fill.stored)
 
     async def _lead(self, ex: Exchange, flight: Flight, question: Question) -> None:
         try:
@@ -160,7 +143,7 @@ class Collapsing:
             ex.collapsed = True
             await self._filling.follow(ex, flight.fill)
             return True
-        if outcome is Outcome.FRESHENED and flight.stored is not None and self._may_answer(ex, flight.stored):
+        if outcome is Outcome.FRESHENED and flight.stored is not None and may_answer(self._context, ex, flight.stored):
             ex.collapsed, ex.outcome = True, "REVALIDATED"
             ex.ttl = self._filling.ttl(ex, flight.stored)
             await deliver_stored(self._context, ex, flight.stored)

@@ -36,6 +36,7 @@ from edge.exchange.forward import Forwarded, forwarded_fields, hops_left
 from edge.exchange.limited import Limited
 from edge.exchange.plan import Failed, is_held, plan
 from edge.exchange.prepared import PreparedAnswers
+from edge.exchange.ranging import Ranging
 from edge.exchange.reusing import may_serve_stale, reuse_stored, stale_or_raise
 from edge.exchange.site import Site, Sites
 from edge.policy.key import apply_query, cache_key
@@ -76,7 +77,8 @@ class Driver:
         self._fence = Fence()
         self._filling = Filling(context, self._learned, self._fence)
         self._asking = Asking(context, self._learned, self._filling, self._fence)
-        self._collapsing = Collapsing(context, self._asking, self._filling, self._learned)
+        self._ranging = Ranging(context, self._asking, self._filling, self._learned, self._fence)
+        self._collapsing = Collapsing(context, self._asking, self._filling, self._learned, self._ranging)
         self.prepared = PreparedAnswers(sites, context.store, context.node)
         self.in_flight = 0
 
@@ -234,6 +236,8 @@ class Driver:
                 if decision.validate_in_background:
                     self._collapsing.validate_in_background(ex, stored)
                 await reuse_stored(self._context, ex, stored, decision)
+                if not stored.is_complete:
+                    self._ranging.read_on(ex, stored)
                 if decision.detail is Detail.FRESH:
                     self.prepared.install(ex, stored, candidates)
             case Validate():
@@ -257,7 +261,9 @@ class Driver:
         may_combine = etag is not None and not etag.weak
         whole_wanted = ex.request.method == b"GET" and b"range" not in ex.request.fields
         if tail is None or not whole_wanted or not (may_combine or ex.site.profile.complete_unvalidated):
-            await self._miss(ex, Fwd.PARTIAL)
+            self._forwards(ex, Fwd.PARTIAL)
+            if not await self._ranging.complete(ex, stored):
+                await self._miss(ex, Fwd.PARTIAL)
             return
         self._forwards(ex, Fwd.PARTIAL)
         fields = forwarded_fields(ex).without(*validation.PRECONDITIONS)

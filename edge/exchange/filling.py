@@ -38,7 +38,7 @@ class Filling:
             part = partial.described(head, upstream.content_length, trust_framing=ex.site.profile.trust_partial_framing)
             if part is None:
                 return NotStored.PARTIAL_UNCLEAR
-            base = await self._extended(ex, head)
+            base = await self.extended(ex, head)
         names = vary.nominated_names(head.fields) or ()
         self._learned.varies(ex.key, names)
         writer = await self._writer(ex, forwarded, base, 0 if part is None else part.start)
@@ -104,7 +104,7 @@ class Filling:
         ex.ttl = self.ttl(ex, fill.stored)
         await self._answer(ex, fill, fill.stored, current_age(fill.stored, self._context.clock.now()))
 
-    async def _extended(self, ex: Exchange, head: Response) -> StoredResponse | None:
+    async def extended(self, ex: Exchange, head: Response) -> StoredResponse | None:
         """Return the stored part that a 206 may be combined with."""
         stored = vary.select(ex.request, await self._context.store.lookup(ex.key))
         if stored is not None and not stored.is_complete and partial.may_combine(stored, head):
@@ -150,8 +150,11 @@ class Filling:
             if fill.store_error is not None:
                 self._context.telemetry.count(fill.store_error.detail)
 
-        ex.is_stored = True
-        ex.ttl = self.ttl(ex, stored)
+        if writer.is_admitted:
+            ex.is_stored = True
+            ex.ttl = self.ttl(ex, stored)
+        else:
+            ex.detail = NotStored.NOT_ADMITTED.value
         fill.begin(commit)
         fill.call_when_over(count_error)
         return fill

@@ -1,13 +1,15 @@
 """One forward request that other requests may follow (request collapsing, RFC 9111 §4)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from edge.caching import vary
 from edge.caching.stored import StoredResponse
 from edge.caching.vary import Nominated
 from edge.errors import UpstreamError
+from edge.semantics.fields import FieldSection
 
 if TYPE_CHECKING:
     from edge.exchange.fill import Fill
@@ -20,6 +22,7 @@ class Outcome(Enum):
     """How a flight turned out for its followers."""
 
     FILLING = auto()
+    ASSEMBLING = auto()
     FRESHENED = auto()
     STALE = auto()
     RELEASED = auto()
@@ -58,6 +61,10 @@ class Flight:
             self.fill = fill
             self.nominated = fill.stored.nominated
             fill.call_when_over(self._landed)
+
+    def assembling(self) -> None:
+        """Its parts are being brought in: read the assembly."""
+        self._tell(Outcome.ASSEMBLING)
 
     def freshened(self, stored: StoredResponse) -> None:
         """The stored response holds: reuse it."""
@@ -98,3 +105,40 @@ class Flight:
         if outcome is not Outcome.FILLING:
             self._landed()
         return True
+
+
+class Flights:
+    """The flights of a node by key."""
+
+    __slots__ = ("_by_key",)
+
+    def __init__(self) -> None:
+        self._by_key: dict[bytes, list[Flight]] = {}
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return sum(map(len, self._by_key.values()))
+
+    def find(self, key: bytes, fields: FieldSection) -> Flight | None:
+        """Return the newest flight that is about what a request for `key` with `fields` selects."""
+        for flight in reversed(self._by_key.get(key, ())):
+            if all(vary.normalised(name, fields) == value for name, value in flight.nominated):
+                return flight
+        return None
+
+    def begin(self, key: bytes, names: Iterable[bytes], fields: FieldSection) -> Flight:
+        """Return a new flight of a request for `key`, which is thought to vary on `names`."""
+        flight = Flight(vary.nominate(names, fields), lambda: self._land(key, flight))
+        self._by_key.setdefault(key, []).append(flight)
+        return flight
+
+    def forget(self, key: bytes) -> None:
+        """Let nobody who comes from now on find what is in flight for `key`."""
+        self._by_key.pop(key, None)
+
+    def _land(self, key: bytes, flight: Flight) -> None:
+        flights = self._by_key.get(key, [])
+        if flight in flights:
+            flights.remove(flight)
+            if not flights:
+                del self._by_key[key]

@@ -15,7 +15,8 @@ from edge.semantics.ranges import coalesced, parse_range, resolve
 
 #: More ranges than this, once merged, are answered with the whole (RFC 9110 §17.15).
 MAX_RANGES = 16
-_CONDITIONAL = (b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since")
+#: Preconditions that are about the whole representation.
+CONDITIONAL = (b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def plan(request: Request, stored: StoredResponse, length: int | None, now: floa
 def condition(request: Request, response: Response, response_time: float, now: float) -> NotModified | Failed | None:
     """Return what the request's preconditions make of a response, None when it stands (RFC 9110 §13.2.2)."""
     # RFC 9110 §13.2.1: preconditions do not apply when the answer without them would not be 2xx.
-    if not 200 <= response.status < 300 or not any(name in request.fields for name in _CONDITIONAL):
+    if not 200 <= response.status < 300 or not any(name in request.fields for name in CONDITIONAL):
         return None
     modified = _modified(response.fields, now)
     outcome = evaluate(
@@ -98,6 +99,17 @@ def is_held(request: Request, stored: StoredResponse, what: Plan) -> bool:
             return stored.is_complete
         case _:
             return True
+
+
+def wanted_ranges(what: Plan, length: int) -> tuple[Range, ...]:
+    """Return what of a content of `length` octets a plan sends."""
+    match what:
+        case Parts(ranges):
+            return ranges
+        case Whole():
+            return ((0, length),)
+        case _:
+            return ()
 
 
 def _ranges(request: Request, stored: StoredResponse, length: int, now: float) -> Plan:

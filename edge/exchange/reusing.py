@@ -1,6 +1,6 @@
 """Answering with what is stored: fresh, freshened, or stale where that is allowed (RFC 9111 §4)."""
 
-from edge.caching import reuse
+from edge.caching import reuse, vary
 from edge.caching.freshness import current_age
 from edge.caching.reuse import Detail, Reuse
 from edge.caching.stored import StoredResponse
@@ -19,6 +19,14 @@ async def reuse_stored(context: Context, ex: Exchange, stored: StoredResponse, d
     ex.outcome = "HIT" if is_fresh else "STALE"
     ex.did("reuse" if is_fresh else decision.detail.value)
     await deliver_stored(context, ex, stored)
+
+
+def may_answer(context: Context, ex: Exchange, stored: StoredResponse) -> bool:
+    """Return whether `stored`, which another request brings in, may answer this one too."""
+    if vary.select(ex.request, [stored]) is None:
+        return False
+    now = context.clock.now()
+    return isinstance(reuse.decide(ex.request, stored, now=now, rules=ex.site.reuse_rules), Reuse)
 
 
 async def deliver_stored(context: Context, ex: Exchange, stored: StoredResponse) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from edge.caching.freshness import FreshnessRules
 from edge.caching.reuse import ReuseRules
 from edge.caching.storing import StoringRules
+from edge.policy.chunking import ChunkRules
 from edge.policy.key import KeyPolicy
 from edge.policy.profile import SAFE, Profile
 
@@ -21,6 +22,7 @@ class Site:
         profile: what the cache may do.
         freshness: targeted fields, default lifetime, stale windows, heuristic.
         key: which query arguments count.
+        chunks: by which chunks ranges are fetched, and how far ahead.
         collapse: whether concurrent requests for one key share one forward request.
         collapse_wait: how long a request waits for another's response head before it goes alone, seconds.
         max_request_content: octets, None for no limit.
@@ -37,6 +39,7 @@ class Site:
     profile: Profile = SAFE
     freshness: FreshnessRules = field(default_factory=FreshnessRules)
     key: KeyPolicy = field(default_factory=KeyPolicy)
+    chunks: ChunkRules = field(default_factory=ChunkRules)
     collapse: bool = True
     collapse_wait: float = 5.0
     max_request_content: int | None = 1 << 20

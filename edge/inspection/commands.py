@@ -35,7 +35,8 @@ def cache() -> None:
     """Look into the store of a node, whether it runs or not; changes nothing there.
 
     What was stored in the last few hundredths of a second may not be seen yet, and purges do not count: a response that
-    was purged is listed until the node has freed it.
+    was purged is listed until the node has freed it.  Pinned responses are never freed to make room; what they take of
+    their quota is in the metrics.  A site with a quota has a store of its own: --site chooses it.
     """
 
 

@@ -76,7 +76,8 @@ def as_lines(facts: Facts, chunks: list[Chunk], now: float) -> Iterator[str]:
     whole = "unknown" if stored.complete_length is None else f"{stored.complete_length:,}"
     held = "all" if stored.is_complete else ", ".join(f"[{first:,}, {last:,})" for first, last in stored.ranges)
     yield f"  holds {held or 'nothing'} of {whole} octets"
-    yield f"  generation {stored.generation.hex()}, purge epoch {stored.epoch}"
+    pinned = ", pinned: never reclaimed" if stored.pinned else ""
+    yield f"  generation {stored.generation.hex()}, purge epoch {stored.epoch}{pinned}"
     yield f"  head   segment {place.segment:08x} offset {place.offset:>10}  {place.length:>8} bytes  ok"
     for chunk in chunks:
         place = chunk.found.place

@@ -61,5 +61,6 @@ def _row(facts: Facts) -> list[str]:
     stored = facts.stored
     asked = [f"{name}={value or ''}" for name, value in shown.nominated(stored.nominated).items()]
     notes = [f"[{' '.join(asked)}]"] * bool(asked) + ["(incomplete)"] * (not stored.is_complete)
+    notes += ["(pinned)"] * stored.pinned
     left = shown.duration(facts.lifetime - facts.age)
     return [shown.size(facts.size), shown.duration(facts.age), left, str(stored.status), " ".join([facts.url, *notes])]

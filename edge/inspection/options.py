@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from edge.app import _site
+from edge.app import make_site
 from edge.caching.freshness import FreshnessRules
 from edge.config.errors import ConfigError
 from edge.config.kinds import DURATION, SIZE, Kind
@@ -26,6 +26,7 @@ from edge.policy.key import KeyPolicy, apply_query, cache_key
 from edge.policy.profile import PROFILES
 from edge.semantics.target import Target, parse_target
 from edge.store.inspect import Inspection
+from edge.store.volumes import FOLDER
 
 #: Exit codes, as of `edge` as a whole: 1 failure at run time, 2 wrong usage (click's), 3 invalid configuration.
 FAILED, INVALID = 1, 3
@@ -106,6 +107,7 @@ _STORE = [
     click.option(
         "--cache", metavar="DIR", help="Directory of the store; the configuration's, or its default, if not given."
     ),
+    click.option("--site", metavar="NAME", help="The store of this site, which has a quota of its own."),
     click.option("--config", "-c", type=click.Path(path_type=Path, dir_okay=False), help="Configuration file (TOML)."),
     click.option(
         "--profile", type=click.Choice(sorted(PROFILES)), help="Whose rules of freshness hold without --config."
@@ -122,6 +124,7 @@ _SELECTION = [
     click.option("--older", type=_Quantity(DURATION), help="Only what is of this age or older, such as 2h."),
     click.option("--younger", type=_Quantity(DURATION), help="Only what is of this age or younger."),
     click.option("--fresh/--stale", default=None, help="Only what is fresh, or only what is stale."),
+    click.option("--pinned/--not-pinned", default=None, help="Only what is never reclaimed, or only what may be."),
 ]
 
 
@@ -129,10 +132,13 @@ def with_store(command: Command) -> Command:
     """Give `command` the options that name a store, and the opened store itself; what goes wrong ends the program."""
 
     @functools.wraps(command)
-    def opening(*, cache: str | None, config: Path | None, profile: str | None, **others: object) -> None:
+    def opening(
+        *, cache: str | None, config: Path | None, site: str | None, profile: str | None, **others: object
+    ) -> None:
         if config is not None and profile is not None:
             raise click.UsageError("--profile is about a store without --config")
         path, sites = _configured(config, cache)
+        path = _volume(path, site)
         fallback = FreshnessRules(heuristic=PROFILES[profile or "safe"].heuristic)
         with sentences(), Inspection(path) as inspection:
             command(Opened(inspection, sites, fallback, time.time()), **others)
@@ -188,7 +194,19 @@ def _configured(config: Path | None, cache: str | None) -> tuple[Path, Sites | N
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)
         sys.exit(INVALID)
-    return settings.cache.path, Sites(_site(site) for site in settings.sites)
+    return settings.cache.path, Sites(make_site(site) for site in settings.sites)
+
+
+def _volume(path: Path, site: str | None) -> Path:
+    """Return where the store of a site is, and that of all others for None."""
+    there = sorted(volume.name for volume in (path / FOLDER).iterdir()) if (path / FOLDER).is_dir() else []
+    if site is None:
+        if there:
+            click.echo(f"not looked at, having stores of their own: {', '.join(there)} (see --site)", err=True)
+        return path
+    if site not in there:
+        fail(f"no site {site!r} has a store of its own in {path}", FAILED)
+    return path / FOLDER / site
 
 
 def _with(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:

@@ -72,6 +72,7 @@ class Facts:
             "lifetime": self.lifetime,
             "lifetime_source": self.source.value,
             "is_fresh": self.is_fresh,
+            "is_pinned": stored.pinned,
             "segment": place.segment,
             "offset": place.offset,
         }
@@ -102,6 +103,7 @@ class Selection:
         min_size, max_size: bounds of what is held, octets, both included.
         older, younger: bounds of its age, seconds, both included.
         fresh: whether it is fresh.
+        pinned: whether it is pinned.
     """
 
     prefix: bytes | None = None
@@ -112,6 +114,7 @@ class Selection:
     older: float | None = None
     younger: float | None = None
     fresh: bool | None = None
+    pinned: bool | None = None
 
     def takes(self, facts: Facts) -> bool:
         """Return whether the stored response with these facts is meant."""
@@ -124,6 +127,7 @@ class Selection:
             and (self.older is None or facts.age >= self.older)
             and (self.younger is None or facts.age <= self.younger)
             and (self.fresh is None or facts.is_fresh is self.fresh)
+            and (self.pinned is None or facts.stored.pinned is self.pinned)
         )
 
     def _takes_url(self, target: Target | None) -> bool:

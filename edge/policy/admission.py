@@ -1,8 +1,9 @@
 """Which new contents are worth writing while the disk is written over too fast.
 
-Most keys are asked for once.  As long as what is written stays for long, storing them costs nothing that matters; when
-the capacity is written over in a few hours, they push out what would have been asked for again.  Then a large content
-is written only when its key was offered before, within the time in which it would still be held.  (The doorkeeper of
+Most keys are asked for once.  As long as there is room, or what is written stays for long, storing them costs nothing
+that matters; when the capacity is written over in a few hours, they push out what would have been asked for again.
+Then a large content is written only when its key was offered before, within the time in which it would still be held.
+(The doorkeeper of
 Einziger et al., "TinyLFU: a highly efficient cache admission policy", 2017.)
 """
 
@@ -10,9 +11,6 @@ from math import inf
 
 #: Content of up to so many octets is always admitted: it takes little room, and each hit on it saves a whole request.
 ALWAYS = 32 << 10
-
-#: Seconds for which what is written should stay: a disk that is written over more than six times a day is under pressure.
-MIN_AGE = 4 * 3600.0
 
 # Bits of a filter for each key that it can be given at most.  Those contents are mostly far larger than ALWAYS.
 _BITS_PER_KEY = 4
@@ -73,17 +71,18 @@ class Admission:
         """Return whether what is written is written over too soon: in the last turn, and so far in this one."""
         return max(self._turnover, now - self._since) < self._min_age
 
-    def admits(self, name: bytes, length: int | None, *, is_known: bool, now: float) -> bool:
+    def admits(self, name: bytes, length: int | None, *, is_known: bool, has_room: bool, now: float) -> bool:
         """Return whether content that is offered is to be written.
 
         Args:
             name: 16 bytes of a hash of its key.
             length: its octets; None, when they are not known, admits it.
             is_known: whether something is stored for the key already, which admits it.
+            has_room: whether nothing need go for it, which admits it.
             now: seconds.
         """
         is_exempt = is_known or length is None or length <= ALWAYS
-        is_admitted = is_exempt or not self.is_pressed(now) or self._doorkeeper.remembers(name)
+        is_admitted = is_exempt or has_room or not self.is_pressed(now) or self._doorkeeper.remembers(name)
         self._offer(ALWAYS if length is None else length, now)
         if self._min_age and not is_exempt:
             self._doorkeeper.note(name)

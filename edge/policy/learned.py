@@ -6,9 +6,9 @@ V = TypeVar("V")
 
 
 class Learned:
-    """Bounded memory of what keys vary on, and of keys whose responses were not storable of late."""
+    """Bounded memory of what keys vary on, and of keys that were not storable, or not to be had by chunks, of late."""
 
-    __slots__ = ("_limit", "_nominated", "_seconds", "_uncacheable")
+    __slots__ = ("_as_is", "_limit", "_nominated", "_seconds", "_uncacheable")
 
     def __init__(self, *, limit: int = 10_000, seconds: float = 120.0) -> None:
         """Remember up to `limit` keys of each kind, and for how many `seconds` a key counts as not storable."""
@@ -16,6 +16,7 @@ class Learned:
         self._seconds = seconds
         self._nominated: dict[bytes, tuple[bytes, ...]] = {}
         self._uncacheable: dict[bytes, float] = {}
+        self._as_is: dict[bytes, float] = {}
 
     def varies(self, key: bytes, names: tuple[bytes, ...]) -> None:
         """Learn the nominated fields of a response that is being stored."""
@@ -33,6 +34,14 @@ class Learned:
     def is_uncacheable(self, key: bytes, now: float) -> bool:
         """Return whether the responses of `key` were not storable of late."""
         return self._uncacheable.get(key, 0.0) > now
+
+    def asked_as_is(self, key: bytes, now: float) -> None:
+        """Learn that `key` could not be fetched by chunks: for some time its ranges are asked for as clients do."""
+        _remember(self._as_is, key, now + self._seconds, self._limit)
+
+    def is_asked_as_is(self, key: bytes, now: float) -> bool:
+        """Return whether `key` could not be fetched by chunks of late."""
+        return self._as_is.get(key, 0.0) > now
 
 
 def _remember(memory: dict[bytes, V], key: bytes, value: V, limit: int) -> None:

@@ -42,6 +42,11 @@ class Record(Protocol):
         """Whether its generation is being written or read at present."""
         ...
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether its generation is never to be dropped."""
+        ...
+
 
 R = TypeVar("R", bound=Record)
 
@@ -68,22 +73,27 @@ class Reinsertion:
     def choose(self, records: Sequence[R], *, size: int, room: int) -> Choice[R]:
         """Choose among all findable `records` of a segment of `size` bytes what goes where there is `room`, in bytes.
 
-        Nine tenths of the segment are moved at most: each segment that is freed must make room for something new.
+        What is pinned goes first, and must fit.  Beside it, nine tenths of the segment are moved at most: each segment
+        that is freed must make room for something new.
         """
+        room -= sum(record.size for record in records if record.is_pinned)
         reserve = min(size // 2, room // 2)
-        needed = min(reserve, sum(record.size for record in records if record.is_content and record.is_needed))
+        wanted = [record for record in records if record.is_content and record.is_needed and not record.is_pinned]
+        needed = min(reserve, sum(record.size for record in wanted))
         allowance = max(0, min(size * 9 // 10, room - self.longest - needed))
         return choose(records, allowance=allowance, reserve=reserve)
 
 
 def choose(records: Sequence[R], *, allowance: int, reserve: int) -> Choice[R]:
-    """Choose at most `allowance` bytes of visited content, and `reserve` bytes of needed content, with their heads."""
+    """Choose all that is pinned, `allowance` bytes of visited and `reserve` bytes of needed content, with their heads."""
     choice: Choice[R] = Choice()
     generations = set()
     for record in records:
         if not record.is_content:
             continue
-        if record.is_needed and record.size <= reserve:
+        if record.is_pinned:
+            pass
+        elif record.is_needed and record.size <= reserve:
             reserve -= record.size
         elif record.visits and record.size <= allowance:
             allowance -= record.size
@@ -98,7 +108,9 @@ def choose(records: Sequence[R], *, allowance: int, reserve: int) -> Choice[R]:
         if record.is_content:
             continue
         is_used = bool(record.visits) and record.size <= allowance
-        if record.generation in generations or record.is_needed or is_used:
+        if record.is_pinned:
+            choice.keep.append(record)
+        elif record.generation in generations or record.is_needed or is_used:
             choice.keep.append(record)
             allowance -= record.size
         else:

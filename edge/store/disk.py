@@ -5,8 +5,8 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +14,7 @@ from edge.caching.stored import StoredResponse
 from edge.clock import Clock
 from edge.errors import StoreDamaged, StoreError, StoreFull
 from edge.policy.admission import Admission
-from edge.store import head, recovery
+from edge.store import head, recovery, visits
 from edge.store.fill import Fill
 from edge.store.flush import Flush
 from edge.store.index import HeadRef, Index
@@ -26,7 +26,10 @@ from edge.store.node import Node
 from edge.store.passing import Allowance, Passing
 from edge.store.reader import DiskSource, MemorySource, Reader
 from edge.store.record import key_hash
+from edge.store.scrub import Scrub
 from edge.store.segment import Segments, allow_open_files
+from edge.store.settings import Settings
+from edge.tasks import spawn
 
 log = logging.getLogger("edge.store")
 
@@ -48,9 +51,12 @@ class Stats:
         segments: how many there are.
         memory_bytes: what the memory tier holds.
         waiting_bytes: what is not written yet.
-        refusals: contents not admitted because the disk was written over too fast, since the start.
+        refusals: contents not admitted because the disk is written over too fast, since the start.
+        pinned_bytes: what pinned responses are charged.
+        pinned_quota: what they may be charged at most.
         evictions: stored responses dropped to make room, since the start.
         damaged: records or files found damaged or gone, since the start.
+        scrubbed_bytes: what the scrubber has read since the start.
         write_errors: groups that the disk did not take, since the start.
         is_storing: whether new content is taken at present.
     """
@@ -62,9 +68,12 @@ class Stats:
     segments: int
     memory_bytes: int
     waiting_bytes: int
+    pinned_bytes: int
+    pinned_quota: int
     refusals: int
     evictions: int
     damaged: int
+    scrubbed_bytes: int
     write_errors: int
     is_storing: bool
 
@@ -81,46 +90,43 @@ class _Opened:
 class Disk:
     """Stored responses in a node directory, with the hottest of them in memory."""
 
-    def __init__(self, opened: _Opened, layout: Layout, *, memory: int, clock: Clock, min_age: float) -> None:
+    def __init__(self, opened: _Opened, layout: Layout, settings: Settings, clock: Clock) -> None:
         """Take over what `start` has opened."""
         self._layout, self._node, self._segments = layout, opened.node, opened.segments
         recovered = opened.recovered
         self._index: Index = recovered.index
-        self._memory = Memory(memory)
-        self._ledger = Ledger(self._index, self._memory)
+        self._memory = Memory(settings.memory)
+        self._ledger = Ledger(self._index, self._memory, layout.pinned)
         self._ledger.damaged = self._segments.refused + recovered.damaged
         self._log = Log(
             self._segments, self._index, layout, sequence=recovered.sequence, active=recovered.active,
-            is_needed=self._ledger.is_needed, visits=self._memory.visits,
+            is_needed=self._ledger.is_needed, visits=self._memory.visits, pins=self._ledger.pins,
         )  # fmt: skip
         self._thread = ThreadPoolExecutor(1, "store-write")
         self._pool = ThreadPoolExecutor(_READER_THREADS, "store-read")
         self._reader = Reader(self._segments, self._index, self._pool)
         self._flush = Flush(self._ledger, self._log, self._thread, clock)
         self._clock = clock
-        self._admission = Admission(layout.segments, min_age=min_age, now=clock.monotonic())
+        self._admission = Admission(layout.segments, min_age=settings.min_age, now=clock.monotonic())
         self._passing = Allowance(_PASSING)
+        self._scrub = Scrub(self._ledger, self._segments, self._index, self._pool)
+        self._tasks = [spawn(self._keep_visits(), name="store-visits")]
+        if settings.scrub_rate:
+            self._tasks.append(spawn(self._scrub.run(settings.scrub_rate), name="store-scrub"))
         self._is_open = True
 
     @classmethod
-    async def start(cls, path: Path, *, quota: int, memory: int, clock: Clock, min_age: float = 0.0) -> Self:
-        """Open the node directory at `path`, or make it.
+    async def start(cls, path: Path, settings: Settings, clock: Clock) -> Self:
+        """Open the node directory at `path`, which nobody else uses, or make it.
 
-        Args:
-            path: the directory, which nobody else uses.
-            quota: what it may take of the disk, bytes.
-            memory: what heads and small contents may take of the memory, bytes.
-            clock: says when to try a disk again that has refused something, and how fast it is written over.
-
-            min_age: large contents are written on their second request only, while the quota would otherwise be
-                written over in fewer seconds than this; 0 to write everything.
+        `clock` says when to try a disk again that has refused something, and how fast it is written over.
 
         Raises:
             StoreError: it is in use, of another format, not ours, or too small.
         """
-        layout = Layout.of(quota)
+        layout = Layout.of(settings.quota, settings.pinned)
         opened = await asyncio.to_thread(_open, path, layout)
-        disk = cls(opened, layout, memory=memory, clock=clock, min_age=min_age)
+        disk = cls(opened, layout, settings, clock)
         try:
             await disk._begin(opened.recovered.doubtful.values())
         except StoreError:
@@ -133,6 +139,9 @@ class Disk:
         if not self._is_open:
             return
         self._is_open = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
         is_written = await self._flush.close()
         await asyncio.to_thread(self._shut, is_written=is_written)
 
@@ -140,6 +149,10 @@ class Disk:
         """Write what waits now; StoreError if the disk does not take it."""
         if not await self._flush.everything():
             raise StoreError("the disk does not take what waits")
+
+    async def scrub(self) -> None:
+        """Read all that is stored now, as fast as it goes, and quarantine what is damaged."""
+        await self._scrub.round()
 
     async def lookup(self, key: bytes) -> Sequence[StoredResponse]:
         """Return the stored responses of `key`, the newest response first; a damaged one is left out, never raised."""
@@ -175,12 +188,19 @@ class Disk:
         return DiskSource(self._ledger, self._reader, name, stored.generation, start=start, end=end, whole=whole)
 
     async def writer(
-        self, key: bytes, *, length: int | None, extends: StoredResponse | None = None, start: int = 0
+        self,
+        key: bytes,
+        *,
+        length: int | None,
+        extends: StoredResponse | None = None,
+        start: int = 0,
+        pinned: bool = False,
     ) -> Fill | Passing:
         """Begin to store content of `length` octets (None: not known) from offset `start` on.
 
-        With `extends`, the content is added to that response's generation; its own octets stay readable.  Content that
-        is not admitted is there for those who follow the fill, and is not found once it is over.
+        With `extends`, the content is added to that response's generation; its own octets stay readable.  What is
+        `pinned` is always admitted.  Content that is not admitted is there for those who follow the fill, and is not
+        found once it is over.
 
         Raises:
             StoreFull: it does not fit, the disk does not take anything at present, or the response is being extended.
@@ -194,12 +214,14 @@ class Disk:
         if extends is not None and not self._ledger.may_extend(extends.generation):
             raise StoreFull("the response is being extended")
         name = key_hash(key)
-        is_known = extends is not None or bool(self._ledger.heads(name))
-        if not self._admission.admits(name, length, is_known=is_known, now=self._clock.monotonic()):
+        is_known = pinned or extends is not None or bool(self._ledger.heads(name))
+        if not self._admission.admits(
+            name, length, is_known=is_known, has_room=self._has_room, now=self._clock.monotonic()
+        ):
             return Passing(self._passing, start)
         return Fill(
             self._ledger, self._reader, name, extends.generation if extends is not None else os.urandom(8),
-            start=start, limit=limit, held=extends.ranges if extends is not None else None,
+            start=start, limit=limit, held=extends.ranges if extends is not None else None, pinned=pinned and extends is None,
         )  # fmt: skip
 
     async def put(self, stored: StoredResponse) -> None:
@@ -210,6 +232,17 @@ class Disk:
         if all(ref.generation != stored.generation for ref in self._ledger.heads(name)):
             raise StoreError("the stored response is gone")
         self._ledger.add_head(name, stored)
+
+    async def pin(self, key: bytes, generation: bytes, *, pinned: bool = True) -> bool:
+        """Let a stored response never be reclaimed, or be as any other again; return whether it is there.
+
+        StoreFull: there is no room for more pinned content, or nothing is stored at present.
+        """
+        for stored in await self.lookup(key):
+            if stored.generation == generation:
+                await self.put(replace(stored, pinned=pinned))
+                return True
+        return False
 
     def token(self, key: bytes) -> object | None:
         """Return what stays the same object for as long as `lookup` of `key` finds the same; None when not in memory."""
@@ -239,12 +272,20 @@ class Disk:
             segments=len(self._segments),
             memory_bytes=self._memory.used,
             waiting_bytes=self._ledger.size,
+            pinned_bytes=self._ledger.pins.used,
+            pinned_quota=self._ledger.pins.limit,
             refusals=self._admission.refused,
             evictions=self._ledger.evicted,
             damaged=self._ledger.damaged,
+            scrubbed_bytes=self._scrub.scrubbed,
             write_errors=self._flush.errors,
             is_storing=self._flush.is_storing,
         )
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether the next segment can be made without another one being freed."""
+        return self._segments.size + 2 * self._layout.segment_size <= self._layout.segments
 
     async def _begin(self, doubtful: Iterable[StoredResponse]) -> None:
         loop = asyncio.get_running_loop()
@@ -276,9 +317,21 @@ class Disk:
                 return await self._reader.head(name, generation, ref.place)
         return None
 
+    async def _keep_visits(self) -> None:
+        while True:
+            await asyncio.sleep(visits.SAVE_SECONDS)
+            await asyncio.get_running_loop().run_in_executor(self._pool, self._save_visits)
+
+    def _save_visits(self) -> None:
+        # A disk that does not take them has said so already: what cannot be written is told by the flush.
+        with suppress(StoreError):
+            visits.note_memory(self._memory, self._index, self._segments)
+            visits.save(self._node.path / "visits", self._segments)
+
     def _shut(self, *, is_written: bool) -> None:
         self._thread.shutdown()
         self._pool.shutdown()
+        self._save_visits()
         try:
             for segment in self._segments:
                 segment.sync()
@@ -303,6 +356,7 @@ def _open(path: Path, layout: Layout) -> _Opened:
         segments.open_all()
         recovered = recovery.recover(node, segments, layout)
         undo.callback(recovered.index.close)
+        visits.load(path / "visits", segments)
         # From here on until it is closed, an end is not a clean one.
         node.mark(clean=False)
         undo.pop_all()

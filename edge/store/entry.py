@@ -47,7 +47,7 @@ class Outcome:
         replaced: generations that have no head any more; their chunks are still indexed.
         lost: generations that are needed and of which chunks had to be freed.
         changed: hashes of the keys whose heads are not what they were.
-        evicted: how many heads were dropped to make room.
+        evicted: generations whose heads were dropped to make room.
         damaged: how many records failed their checksum.
     """
 
@@ -56,5 +56,5 @@ class Outcome:
     replaced: list[bytes] = field(default_factory=list)
     lost: set[bytes] = field(default_factory=set)
     changed: set[bytes] = field(default_factory=set)
-    evicted: int = 0
+    evicted: list[bytes] = field(default_factory=list)
     damaged: int = 0

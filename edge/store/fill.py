@@ -1,9 +1,12 @@
 """A fill: content that arrives and is cut into chunks, findable once it is committed."""
 
+from dataclasses import replace
+
 from edge.caching.stored import Range, StoredResponse
 from edge.errors import StoreError, StoreFull
 from edge.store.ledger import BUFFERED_LIMIT, Ledger
 from edge.store.memory import SMALL
+from edge.store.pins import charge_while_filled
 from edge.store.reader import DiskSource, Reader
 from edge.store.record import room_in_chunk
 
@@ -24,6 +27,8 @@ class Fill:
         is_over: whether it was committed or aborted.
     """
 
+    is_admitted = True
+
     def __init__(
         self,
         ledger: Ledger,
@@ -34,11 +39,17 @@ class Fill:
         start: int,
         limit: int,
         held: tuple[Range, ...] | None,
+        pinned: bool = False,
     ) -> None:
-        """Begin at `start`; `held` are the ranges of the response that is extended, None for a new generation."""
+        """Begin at `start` and take `limit` octets at most.
+
+        `held` are the ranges of the response that is extended, None for a new generation; a `pinned` one is pinned by
+        its commit.
+        """
         self.generation, self.is_over = generation, False
         self._ledger, self._reader, self._key_hash = ledger, reader, key_hash
         self._at, self._limit, self._extends, self._held = start, start + limit, held is not None, held or ()
+        self._pinned, self._start = pinned, start
         self._buffer, self._begin = bytearray(), start
         self._offsets: list[int] = []
         self._small: bytes | None = None
@@ -53,6 +64,8 @@ class Fill:
         if self._at + len(data) > self._limit:
             self._error = StoreFull("the content does not fit the quota")
             raise self._error
+        if self._pinned:
+            self._charge(len(data))
         rest = memoryview(data)
         while rest:
             rest = rest[self._take(rest) :]
@@ -69,7 +82,7 @@ class Fill:
             self._check()
             self._check_extended()
             self._seal()
-            self._ledger.add_head(self._key_hash, stored)
+            self._ledger.add_head(self._key_hash, replace(stored, pinned=True) if self._pinned else stored)
         except StoreError:
             self.abort()
             raise
@@ -108,6 +121,16 @@ class Fill:
             raise self._error
         if self.is_over:
             raise StoreError("the fill is over")
+
+    def _charge(self, more: int) -> None:
+        """Take what is pinned off its quota before it is written: nothing of it may be lost then."""
+        charge = charge_while_filled(self._at - self._start + more)
+        try:
+            self._ledger.pins.check(charge, instead_of=(self.generation,))
+        except StoreFull as error:
+            self._error = error
+            raise
+        self._ledger.pins.put(self.generation, charge)
 
     def _check_extended(self) -> None:
         known = self._ledger.heads(self._key_hash)

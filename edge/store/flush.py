@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from concurrent.futures import Executor
 from contextlib import suppress
 from functools import partial
@@ -27,10 +28,11 @@ class Flush:
 
     Attributes:
         errors: how many groups could not be written.
+        patience: seconds after which a disk that neither takes nor refuses a group counts as one that refuses.
     """
 
     def __init__(self, ledger: Ledger, writer: Log, thread: Executor, clock: Clock) -> None:
-        self.errors = 0
+        self.errors, self.patience = 0, PAUSE_SECONDS
         self._ledger, self._log, self._thread, self._clock = ledger, writer, thread, clock
         self._paused_until: float | None = None
         self._stop = asyncio.Event()
@@ -78,6 +80,8 @@ class Flush:
         work = asyncio.get_running_loop().run_in_executor(self._thread, self._log.append, entries)
         # Whether or not somebody still waits for it, what was written is settled.
         work.add_done_callback(partial(self._settle, entries, number))
+        if not (await asyncio.wait([work], timeout=self.patience))[0]:
+            self._pause("it does not answer", math.inf)
         return (await asyncio.shield(work)).error is None
 
     def _settle(self, entries: list[Entry], number: int, work: asyncio.Future[Outcome]) -> None:
@@ -93,6 +97,10 @@ class Flush:
                 self._paused_until = None
             return
         self.errors += 1
+        self._pause(str(outcome.error), self._clock.monotonic() + PAUSE_SECONDS)
+
+    def _pause(self, problem: str, until: float) -> None:
         if self._paused_until is None:
-            log.error("nothing is stored until the disk takes it again: %s", outcome.error)
-        self._paused_until = self._clock.monotonic() + PAUSE_SECONDS
+            log.error("nothing is stored until the disk takes it again: %s", problem)
+        self._paused_until = until
+        self._ledger.give_up_room()

@@ -24,16 +24,19 @@ _FIXED = struct.Struct("<HddqQ")
 _SIZE = struct.Struct("<I")
 _RANGE = struct.Struct("<QQ")
 _ABSENT = 0xFFFFFFFF
+# Behind the ranges of a pinned response, and nothing behind those of others.
+_PINNED = b"\x01"
 # Year 10000: whatever lies behind it was never a date of HTTP.
 _LATEST = 253402300800.0
 _is_line_free = re.compile(rb"[^\r\n\0]*").fullmatch
 
 
 class Outline(NamedTuple):
-    """What the index wants to know of a head: its variant as `variant_of` tells it, and what is held."""
+    """What the index wants to know of a head: its variant as `variant_of` tells it, what is held, whether it is pinned."""
 
     variant: bytes
     ranges: tuple[Range, ...]
+    pinned: bool
 
 
 def encode(stored: StoredResponse) -> bytes:
@@ -47,6 +50,7 @@ def encode(stored: StoredResponse) -> bytes:
     parts.append(_encode_pairs(stored.fields.lines))
     parts.append(_SIZE.pack(len(stored.ranges)))
     parts += (_RANGE.pack(first, last) for first, last in stored.ranges)
+    parts += [_PINNED] * stored.pinned
     body = b"".join(parts)
     if len(body) > HEAD_LIMIT:
         raise StoreError("the head is too long to be stored")
@@ -62,12 +66,13 @@ def decode(body: bytes) -> StoredResponse:
         nominated = tuple(reading.pair() for _ in range(reading.count()))
         lines = [(reading.sized(), reading.sized()) for _ in range(reading.count())]
         ranges = tuple(reading.range() for _ in range(reading.count()))
+        pinned = reading.flag()
         fields = FieldSection.checked(lines)
     except (ParseError, struct.error) as error:
         raise StoreDamaged("the head of a stored response is malformed") from error
     stored = StoredResponse(
         key, generation, method, nominated, status, reason, fields, request_time, response_time,
-        None if length == -1 else length, ranges, epoch,
+        None if length == -1 else length, ranges, epoch, pinned,
     )  # fmt: skip
     problem = "there are bytes behind the head" if reading.rest else _problem(stored)
     if problem is not None:
@@ -78,6 +83,11 @@ def decode(body: bytes) -> StoredResponse:
 def variant_of(stored: StoredResponse) -> bytes:
     """Return 8 bytes that are the same for stored responses of one key with the same nominated fields."""
     return _variant(_encode_pairs(stored.nominated))
+
+
+def outline_of(stored: StoredResponse) -> Outline:
+    """Return what the index wants to know of `stored`."""
+    return Outline(variant_of(stored), stored.ranges, stored.pinned)
 
 
 def outline(body: bytes) -> Outline:
@@ -93,7 +103,8 @@ def outline(body: bytes) -> Outline:
         variant = _variant(body[first : reading.at])
         for _ in range(2 * reading.count()):
             reading.optional()
-        return Outline(variant, tuple(reading.range() for _ in range(reading.count())))
+        ranges = tuple(reading.range() for _ in range(reading.count()))
+        return Outline(variant, ranges, reading.flag())
     except struct.error as error:
         raise StoreDamaged("the head of a stored response is malformed") from error
 
@@ -137,6 +148,11 @@ class _Reading:
     def range(self) -> Range:
         first, last = self.unpack(_RANGE)
         return first, last
+
+    def flag(self) -> bool:
+        is_set = self._raw[self.at :] == _PINNED
+        self.at += is_set
+        return is_set
 
     def pair(self) -> tuple[bytes, bytes | None]:
         return self.sized(), self.optional()

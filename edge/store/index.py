@@ -1,9 +1,9 @@
 """The index: where the records of a key and of a generation lie, in LMDB, shared by whoever opens the node.
 
 `heads` maps a key hash to the heads of its stored responses, the newest first; `chunks` maps a generation and a content
-offset to a chunk; `marks` holds the tail of every segment and the last sequence number.  Reading costs microseconds
-and may be done on the event loop; writing belongs to one thread.  The index is not synced: after a power cut it is
-rebuilt from segments.
+offset to a chunk; `pins` holds the generations that are never reclaimed, `marks` the tail of every segment and the last
+sequence number.  Reading costs microseconds and may be done on the event loop; writing belongs to one thread.  The index
+is not synced: after a power cut it is rebuilt from segments.
 """
 
 import errno
@@ -90,6 +90,7 @@ class Index:
         self._environment, self._map_size = environment, map_size
         self._heads = environment.open_db(b"heads")
         self._chunks = environment.open_db(b"chunks")
+        self._pins = environment.open_db(b"pins")
         self._marks = environment.open_db(b"marks")
 
     @classmethod
@@ -99,7 +100,7 @@ class Index:
         existing = _check_files(folder, map_size)
         try:
             environment = lmdb.open(
-                os.fspath(folder), map_size=map_size, max_dbs=3, mode=0o600, sync=False, metasync=False
+                os.fspath(folder), map_size=map_size, max_dbs=4, mode=0o600, sync=False, metasync=False
             )
         except lmdb.Error as error:
             raise StoreDamaged(f"the index cannot be opened: {error}") from error
@@ -167,7 +168,7 @@ class Index:
     def size(self) -> int:
         """How many bytes of pages are live."""
         with self.reading() as transaction:
-            stats = [transaction.stat(database) for database in (self._heads, self._chunks, self._marks)]
+            stats = [transaction.stat(database) for database in (self._heads, self._chunks, self._pins, self._marks)]
         return sum(of["psize"] * (of["branch_pages"] + of["leaf_pages"] + of["overflow_pages"]) for of in stats)
 
     @property
@@ -185,14 +186,15 @@ class Index:
 
     def heads_in(self, transaction: Transaction, key_hash: bytes) -> Heads:
         """Return the heads of a key as `transaction` sees them."""
-        raw = transaction.get(key_hash, db=self._heads)
-        if raw is None or len(raw) % _HEAD.size:
-            return ()
-        return tuple(HeadRef(values[0], values[1], Place(*values[2:])) for values in _HEAD.iter_unpack(raw))
+        raw = transaction.get(key_hash, db=self._heads) or b""
+        # What is malformed is no head, so that the key can be stored again.
+        return () if len(raw) % _HEAD.size else decode_heads(raw)
 
-    def all_heads(self, transaction: Transaction) -> Iterator[tuple[bytes, Heads]]:
-        """Yield every key hash with its heads."""
+    def all_heads(self, transaction: Transaction, after: bytes = b"") -> Iterator[tuple[bytes, Heads]]:
+        """Yield every key hash behind `after` with its heads."""
         with transaction.cursor(db=self._heads) as cursor:
+            if after and not cursor.set_range(after + b"\0"):
+                return
             for key_hash in cursor.iternext(values=False):
                 yield key_hash, self.heads_in(transaction, key_hash)
 
@@ -209,14 +211,14 @@ class Index:
     def chunk(self, generation: bytes, offset: int) -> Found | None:
         """Return the chunk of `generation` that holds the octet at `offset`, or None."""
         with self.reading() as transaction, transaction.cursor(db=self._chunks) as cursor:
-            key = generation + _OFFSET.pack(offset)
+            key = chunk_key(generation, offset)
             there = cursor.set_range(key)
             if not there or cursor.key() != key:
                 there = cursor.prev() if there else cursor.last()
             # No chunk crosses a multiple of CHUNK_SIZE, so one that begins below the last multiple cannot reach.
-            lowest = generation + _OFFSET.pack(offset - offset % CHUNK_SIZE)
+            lowest = chunk_key(generation, offset - offset % CHUNK_SIZE)
             while there and cursor.key() >= lowest:
-                found = _found(cursor.key(), cursor.value())
+                found = decode_chunk(cursor.key(), cursor.value())
                 if found.end > offset:
                     return found
                 there = cursor.prev()
@@ -224,18 +226,19 @@ class Index:
 
     def is_chunk(self, transaction: Transaction, generation: bytes, offset: int, place: Place) -> bool:
         """Return whether the chunk that begins at `offset` is the one at `place`."""
-        return transaction.get(generation + _OFFSET.pack(offset), db=self._chunks) == _PLACE.pack(*place)
+        return transaction.get(chunk_key(generation, offset), db=self._chunks) == _PLACE.pack(*place)
 
     def put_chunk(self, transaction: Transaction, generation: bytes, offset: int, place: Place) -> None:
         """Let the chunk that begins at `offset` be the one at `place`."""
-        transaction.put(generation + _OFFSET.pack(offset), _PLACE.pack(*place), db=self._chunks)
+        transaction.put(chunk_key(generation, offset), _PLACE.pack(*place), db=self._chunks)
 
     def drop_chunk(self, transaction: Transaction, generation: bytes, offset: int) -> None:
         """Forget the chunk that begins at `offset`."""
-        transaction.delete(generation + _OFFSET.pack(offset), db=self._chunks)
+        transaction.delete(chunk_key(generation, offset), db=self._chunks)
 
-    def drop_chunks(self, transaction: Transaction, generation: bytes) -> None:
-        """Forget every chunk of `generation`."""
+    def forget(self, transaction: Transaction, generation: bytes) -> None:
+        """Forget every chunk of `generation`, and that it is pinned."""
+        self.put_pin(transaction, generation, 0)
         with transaction.cursor(db=self._chunks) as cursor:
             there = cursor.set_range(generation)
             while there and cursor.key()[:8] == generation:
@@ -244,16 +247,20 @@ class Index:
     def held(self, transaction: Transaction, generation: bytes) -> tuple[Range, ...]:
         """Return which octets of `generation` lie in chunks: half-open, sorted, disjoint ranges."""
         found: list[Range] = []
+        for chunk in self.chunks_of(transaction, generation):
+            if found and chunk.start <= found[-1][1]:
+                found[-1] = (found[-1][0], max(found[-1][1], chunk.end))
+            else:
+                found.append((chunk.start, chunk.end))
+        return tuple(found)
+
+    def chunks_of(self, transaction: Transaction, generation: bytes) -> Iterator[Found]:
+        """Yield the chunks of `generation` in order of content offset."""
         with transaction.cursor(db=self._chunks) as cursor:
             there = cursor.set_range(generation)
             while there and cursor.key()[:8] == generation:
-                chunk = _found(cursor.key(), cursor.value())
-                if found and chunk.start <= found[-1][1]:
-                    found[-1] = (found[-1][0], max(found[-1][1], chunk.end))
-                else:
-                    found.append((chunk.start, chunk.end))
+                yield decode_chunk(cursor.key(), cursor.value())
                 there = cursor.next()
-        return tuple(found)
 
     def generations(self, transaction: Transaction) -> Iterator[bytes]:
         """Yield every generation that has chunks."""
@@ -263,15 +270,32 @@ class Index:
                 generation = cursor.key()[:8]
                 yield generation
                 # No content is so long that a chunk of it begins at the last offset.
-                there = cursor.set_range(generation + _OFFSET.pack((1 << 64) - 1))
+                there = cursor.set_range(chunk_key(generation, (1 << 64) - 1))
+
+    # Pins.
+
+    def pins(self) -> dict[bytes, int]:
+        """Return what every pinned generation takes of the quota for pinned content, bytes."""
+        with self.reading() as transaction, transaction.cursor(db=self._pins) as cursor:
+            return {generation: int.from_bytes(charge, "big") for generation, charge in cursor.iternext()}
+
+    def pin(self, transaction: Transaction, generation: bytes) -> int:
+        """Return what `generation` takes of the quota for pinned content, 0 when it is not pinned."""
+        return int.from_bytes(transaction.get(generation, db=self._pins) or b"", "big")
+
+    def put_pin(self, transaction: Transaction, generation: bytes, charge: int) -> None:
+        """Let `generation` be pinned and take `charge`, or not be pinned for 0."""
+        if charge:
+            transaction.put(generation, charge.to_bytes(8, "big"), db=self._pins)
+        else:
+            transaction.delete(generation, db=self._pins)
 
     # Marks.
 
     def tails(self) -> dict[int, int]:
         """Return the tail of every segment that was written to, by id."""
         with self.reading() as transaction, transaction.cursor(db=self._marks) as cursor:
-            marks = [item for item in cursor.iternext() if item[0] != _SEQUENCE]
-        return {int.from_bytes(name, "big"): int.from_bytes(tail, "big") for name, tail in marks}
+            return decode_tails(cursor.iternext())
 
     def sequence(self) -> int:
         """Return the last sequence number that was given."""
@@ -300,10 +324,28 @@ def intersection(left: Iterable[Range], right: Iterable[Range]) -> tuple[Range, 
     return tuple(common)
 
 
-def _found(key: bytes, value: bytes) -> Found:
+def decode_heads(raw: bytes) -> Heads:
+    """Return what `heads` holds for a key; StoreDamaged if it is malformed."""
+    if len(raw) % _HEAD.size:
+        raise StoreDamaged("an entry of the index is malformed")
+    return tuple(HeadRef(values[0], values[1], Place(*values[2:])) for values in _HEAD.iter_unpack(raw))
+
+
+def chunk_key(generation: bytes, offset: int) -> bytes:
+    """Return the key in `chunks` of the chunk of `generation` that begins at `offset`."""
+    return generation + _OFFSET.pack(offset)
+
+
+def decode_chunk(key: bytes, value: bytes) -> Found:
+    """Return what `chunks` holds under `key`; StoreDamaged if it is malformed."""
     if len(key) != 16 or len(value) != _PLACE.size:
         raise StoreDamaged("an entry of the index is malformed")
     return Found(_OFFSET.unpack(key[8:])[0], Place(*_PLACE.unpack(value)))
+
+
+def decode_tails(marks: Iterable[tuple[bytes, bytes]]) -> dict[int, int]:
+    """Return the tails of segments by id that are among `marks`."""
+    return {int.from_bytes(name, "big"): int.from_bytes(tail, "big") for name, tail in marks if name != _SEQUENCE}
 
 
 def _check_files(folder: Path, map_size: int) -> int:

@@ -15,11 +15,12 @@ from typing import NamedTuple, Self
 from edge.caching.stored import StoredResponse
 from edge.errors import StoreDamaged, StoreError
 from edge.store import head
-from edge.store.index import _HEAD, _OFFSET, _SEQUENCE, Found, HeadRef, Heads, Place, _found
+from edge.store.index import Found, HeadRef, Heads, Place, chunk_key, decode_chunk, decode_heads, decode_tails
 from edge.store.node import Node
 from edge.store.pages import Pages
-from edge.store.record import CHUNK_SIZE, HEADER_SIZE, Kind, check_body, decode_header, key_hash
+from edge.store.record import CHUNK_SIZE, HEADER_SIZE, Kind, check_body, check_header, key_hash
 from edge.store.segment import Segment
+from edge.store.segment_header import FIRST, decode_segment_header
 
 # A large node has more segments than a process may have files open.
 _OPEN_SEGMENTS = 64
@@ -109,28 +110,27 @@ class Inspection:
     def heads(self) -> Iterator[tuple[bytes, Heads]]:
         """Yield the hash of every key with its heads."""
         for name, raw in self._pages.items(b"heads"):
-            yield name, _heads(raw)
+            yield name, decode_heads(raw)
 
     def heads_of(self, name: bytes) -> Heads:
         """Return the heads of the key whose hash is `name`, as the index has them now."""
-        return _heads(self._pages.get(b"heads", name) or b"")
+        return decode_heads(self._pages.get(b"heads", name) or b"")
 
     def chunks(self) -> Iterator[tuple[bytes, Found]]:
         """Yield every chunk after its generation, generation by generation, in order of content offset."""
         for key, value in self._pages.items(b"chunks"):
-            yield key[:8], _found(key, value)
+            yield key[:8], decode_chunk(key, value)
 
     def chunks_of(self, generation: bytes, offset: int = 0) -> Iterator[Found]:
         """Yield the chunks of `generation` that begin at `offset` or behind it, as the index has them now."""
-        for key, value in self._pages.items(b"chunks", generation + _OFFSET.pack(offset)):
+        for key, value in self._pages.items(b"chunks", chunk_key(generation, offset)):
             if key[:8] != generation:
                 return
-            yield _found(key, value)
+            yield decode_chunk(key, value)
 
     def tails(self) -> dict[int, int]:
         """Return up to where each segment that was written to is indexed, by id."""
-        marks = [mark for mark in self._pages.items(b"marks") if mark[0] != _SEQUENCE]
-        return {int.from_bytes(name, "big"): int.from_bytes(tail, "big") for name, tail in marks}
+        return decode_tails(self._pages.items(b"marks"))
 
     # Segments.
 
@@ -192,9 +192,7 @@ class Inspection:
         segment = self.segment(place.segment)
         if segment is None:
             return None
-        header = decode_header(segment.read(place.offset, HEADER_SIZE))
-        if (header.kind, header.key_hash, header.generation, header.offset) != (kind, name, generation, offset):
-            raise StoreDamaged("another record lies where this one should")
+        header = check_header(segment.read(place.offset, HEADER_SIZE), segment.tag, kind, name, generation, offset)
         if header.size != place.length:
             raise StoreDamaged("a record has another length than the index says")
         body = segment.read(place.offset + HEADER_SIZE, header.length)
@@ -230,10 +228,7 @@ def _opened(folder: Path, segment_id: int) -> Segment | None:
     if not stat.S_ISREG(status.st_mode):
         segment.close()
         raise StoreDamaged(f"{path.name} is not a file")
+    # With both copies of its header gone, its records are as well: each of them is then damaged.
+    with suppress(StoreDamaged):
+        segment.tag = decode_segment_header(os.pread(fd, FIRST, 0), segment_id, segment.size)
     return segment
-
-
-def _heads(raw: bytes) -> Heads:
-    if len(raw) % _HEAD.size:
-        raise StoreDamaged("an entry of the index is malformed")
-    return tuple(HeadRef(values[0], values[1], Place(*values[2:])) for values in _HEAD.iter_unpack(raw))

@@ -14,6 +14,7 @@ from edge.store import head
 from edge.store.entry import Entry, Outcome
 from edge.store.index import HeadRef, Heads, Index, with_head, without_generation
 from edge.store.memory import Memory
+from edge.store.pins import Pins, charge_of
 from edge.store.record import EVERY_GENERATION, Kind
 
 #: Entries wait for company until there are so many bytes of them.
@@ -44,6 +45,7 @@ class Ledger:
     Attributes:
         memory: the memory tier.
         index: what is written.
+        pins: what is pinned.
         fills: who is writing, by generation.
         size: bytes that wait.
         buffered: bytes of unfinished chunks.
@@ -54,13 +56,14 @@ class Ledger:
         is_much: set while so much waits that there is no reason to wait for more.
     """
 
-    def __init__(self, index: Index, memory: Memory) -> None:
-        self.index, self.memory = index, memory
+    def __init__(self, index: Index, memory: Memory, pinned: int = 0) -> None:
+        """Begin with what is written; `pinned` is what pinned content may take, bytes."""
+        self.index, self.memory, self.pins = index, memory, Pins(index.pins(), pinned)
         self.queued, self.is_much, self._room = (asyncio.Event() for _ in range(3))
         self.fills: dict[bytes, Filling] = {}
         self.size = self.buffered = self.damaged = self.evicted = self.changes = 0
         self._waiting: list[Entry] = []
-        self._added = 0
+        self._added, self._is_stuck = 0, False
         self._chunks: dict[bytes, dict[int, bytes]] = {}
         self._stored: dict[bytes, StoredResponse] = {}
         # By key hash: the heads as they will be, and the number of the last entry that made them so.
@@ -73,8 +76,8 @@ class Ledger:
         return len(self._waiting)
 
     def is_needed(self, generation: bytes) -> bool:
-        """Return whether `generation` is being written or read; may be asked by any thread."""
-        return generation in self.fills or self._readers.get(generation, 0) > 0
+        """Return whether `generation` is being written, head or content, or read; may be asked by any thread."""
+        return generation in self._stored or self._is_used(generation)
 
     # Heads.
 
@@ -95,9 +98,17 @@ class Ledger:
         return self._stored.get(generation)
 
     def add_head(self, key_hash: bytes, stored: StoredResponse) -> None:
-        """Let `stored` be found, in the place of its variant; StoreError if it is not one that can be kept."""
+        """Let `stored` be found, in the place of its variant.
+
+        StoreError: it is not one that can be kept, or it is pinned and there is no room for that.
+        """
         entry = Entry(Kind.HEAD, key_hash, stored.generation, head.encode(stored), stored=stored)
-        heads, _ = with_head(self.heads(key_hash), HeadRef(stored.generation, head.variant_of(stored), None))
+        heads, gone = with_head(self.heads(key_hash), HeadRef(stored.generation, head.variant_of(stored), None))
+        charge = charge_of(stored)
+        self.pins.check(charge, instead_of=(stored.generation, *gone))
+        for generation in gone:
+            self.pins.put(generation, 0)
+        self.pins.put(stored.generation, charge)
         self._stored[stored.generation] = stored
         self._add_change(entry, heads)
 
@@ -108,6 +119,7 @@ class Ledger:
             self._add_change(Entry(Kind.REMOVED, key_hash, generation or EVERY_GENERATION), heads)
             for each in gone:
                 self.memory.drop(each)
+                self.pins.put(each, 0)
         return len(gone)
 
     def quarantine(self, key_hash: bytes, generation: bytes) -> None:
@@ -162,6 +174,7 @@ class Ledger:
 
     def release(self, generation: bytes) -> None:
         """Forget the content of `generation`, which has no head, as soon as nobody uses it."""
+        self.pins.put(generation, 0)
         self.memory.drop(generation)
         self._doomed[generation] = [Entry(None, b"", generation)]
         self._forget_if_unused(generation)
@@ -177,8 +190,11 @@ class Ledger:
         self.fills.pop(generation, None)
         self._forget_if_unused(generation)
 
+    def _is_used(self, generation: bytes) -> bool:
+        return generation in self.fills or self._readers.get(generation, 0) > 0
+
     def _forget_if_unused(self, generation: bytes) -> None:
-        if generation in self._doomed and not self.is_needed(generation):
+        if generation in self._doomed and not self._is_used(generation):
             for entry in self._doomed.pop(generation):
                 self._chunks.pop(generation, None) if entry.kind is None else self._drop_waiting(entry)
                 self._add(entry)
@@ -193,10 +209,17 @@ class Ledger:
         return entries
 
     async def wait_room(self) -> None:
-        """Wait while too much is unwritten."""
+        """Wait while too much is unwritten; StoreFull when the disk takes nothing."""
         while self.size > WAITING_LIMIT:
             self._room.clear()
             await self._room.wait()
+            if self._is_stuck and self.size > WAITING_LIMIT:
+                raise StoreFull("the disk takes nothing at present")
+
+    def give_up_room(self) -> None:
+        """Let nobody wait for room until something was written."""
+        self._is_stuck = True
+        self._room.set()
 
     @property
     def number(self) -> int:
@@ -205,8 +228,9 @@ class Ledger:
 
     def settle(self, entries: list[Entry], number: int, outcome: Outcome) -> None:
         """Note what became of `entries`, which were taken when `number` was the last."""
+        self._is_stuck = False
         self.changes += 1
-        self.evicted += outcome.evicted
+        self.evicted += len(outcome.evicted)
         self.damaged += outcome.damaged
         for key_hash in outcome.changed:
             self.memory.drop(key_hash)
@@ -218,6 +242,8 @@ class Ledger:
         for generation in outcome.lost:
             if (fill := self.fills.get(generation)) is not None:
                 fill.fail(StoreFull("the content does not fit the quota"))
+        for generation in outcome.evicted:
+            self.pins.put(generation, 0)
         for generation in outcome.replaced:
             self.release(generation)
         for entry in entries[outcome.done :]:
@@ -244,8 +270,16 @@ class Ledger:
             del self._stored[entry.generation]
             self.memory.drop(entry.key_hash)
             self._end_committed(entry.generation)
+            self._restore_pins(entry)
             if all(ref.generation != entry.generation for ref in self.index.heads(entry.key_hash)):
                 self.release(entry.generation)
+
+    def _restore_pins(self, entry: Entry) -> None:
+        """Let what stays, as the head of `entry` was not written, be pinned or not as before."""
+        with self.index.reading() as transaction:
+            there = self.index.heads_in(transaction, entry.key_hash)
+            for generation in (entry.generation, *(ref.generation for ref in there)):
+                self.pins.put(generation, self.index.pin(transaction, generation))
 
     def _end_committed(self, generation: bytes) -> None:
         fill = self.fills.get(generation)

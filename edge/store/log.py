@@ -5,6 +5,7 @@ group that fails is not in the index at all.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from edge.errors import StoreError, StoreFull
@@ -12,6 +13,7 @@ from edge.store import head
 from edge.store.entry import Entry, Outcome
 from edge.store.index import HeadRef, Index, Place, Transaction, intersection, with_head, without_generation
 from edge.store.layout import Layout
+from edge.store.pins import Pins, charge_of
 from edge.store.reclaim import Reclaim
 from edge.store.record import EVERY_GENERATION, Header, Kind, encode_header, header_of
 from edge.store.segment import Segment, Segments
@@ -31,6 +33,7 @@ class Log:
         active: a segment that is indexed up to its tail, to append to; None to begin a new one.
         is_needed: whether a generation is being written or read.
         visits: how often a generation, or the heads of a key hash, were used in memory.
+        pins: what must not be lost.
     """
 
     def __init__(
@@ -43,10 +46,11 @@ class Log:
         active: Segment | None,
         is_needed: Callable[[bytes], bool],
         visits: Callable[[bytes], int],
+        pins: Pins,
     ) -> None:
-        self._segments, self._index, self._layout = segments, index, layout
-        self._sequence, self._active = sequence, active
-        self._reclaim = Reclaim(segments, index, self._append_in, is_needed=is_needed, visits=visits)
+        self._segments, self._index, self._layout, self._pins = segments, index, layout, pins
+        self._sequence, self._active, self._size = sequence, active, layout.segment_size
+        self._reclaim = Reclaim(segments, index, self._append_in, is_needed=is_needed, visits=visits, pins=pins)
         self._outcome = Outcome()
 
     def append(self, entries: Sequence[Entry]) -> Outcome:
@@ -74,9 +78,32 @@ class Log:
             raise StoreError("the folder of the segments is gone")
 
     def fit(self) -> None:
-        """Free segments until all fit their share, which may have become smaller since they were made."""
-        while self._segments.size > self._layout.segments:
-            self._free_oldest()
+        """Free segments until all fit their share, which may have become smaller since they were made.
+
+        StoreError: what is pinned does not fit it.
+        """
+        share, pinned = self._layout.segments, self._pins.used
+        if pinned:
+            # What is pinned in one segment must fit another.
+            self._size = max(self._size, *(segment.size for segment in self._segments))
+            if pinned > share // 2 or self._size > share // 4:
+                raise StoreError(f"the quota is too small for the {pinned} bytes that are pinned: they need twice that")
+        while self._segments.size + self._spare > share and self._segments.oldest not in {None, self._active}:
+            try:
+                self._free_oldest()
+            except StoreFull:
+                # Nobody is served yet, and the quota was a larger one before.
+                try:
+                    self._active = self._segments.create(self._size)
+                except StoreFull:
+                    # On a full disk, what is there is served all the same.
+                    return
+
+    @property
+    def _spare(self) -> int:
+        """The room for segments that is left between two rolls, bytes."""
+        # One segment to move things to; and where they must not be lost, one more for after a kill in the midst of that.
+        return self._size * (2 if self._pins.used else 1)
 
     def _append_in(self, transaction: Transaction, entries: Sequence[Entry]) -> int:
         """Write as many `entries` as the active segment has room for, and return how many that are."""
@@ -89,11 +116,11 @@ class Log:
                 break
             done += 1
             place = Place(active.id, at, entry.size) if active is not None else None
-            variant = head.variant_of(entry.stored) if entry.stored is not None else b""
-            self._outcome.replaced += apply(self._index, transaction, entry.kind, entry, variant, place)
+            outline = head.outline_of(entry.stored) if entry.stored is not None else None
+            self._outcome.replaced += apply(self._index, transaction, entry.kind, entry, outline, place)
             if active is not None and entry.kind is not None:
                 active.visit(at, entry.visits)
-                records += (encode_header(self._header(entry, entry.kind)), entry.body)
+                records += (encode_header(self._header(entry, entry.kind), active.tag), entry.body)
                 at += entry.size
         if active is not None and records:
             self._write(active, records)
@@ -118,7 +145,7 @@ class Log:
             return entry
         self._outcome.changed.add(entry.key_hash)
         if not held:
-            self._outcome.evicted += 1
+            self._outcome.evicted.append(entry.generation)
             return Entry(Kind.REMOVED, entry.key_hash, entry.generation)
         rest = replace(stored, ranges=held)
         return Entry(Kind.HEAD, entry.key_hash, entry.generation, head.encode(rest), stored=rest)
@@ -133,7 +160,7 @@ class Log:
 
     def _roll(self) -> None:
         """Begin the next segment, and free so many that one more would fit: what is moved needs somewhere to go."""
-        size, share = self._layout.segment_size, self._layout.segments
+        size, share = self._size, self._layout.segments
         while self._segments.size + size > share:
             self._free_oldest()
         try:
@@ -142,15 +169,18 @@ class Log:
             # The disk is fuller than the quota says: live on what there is.
             self._free_oldest()
             self._active = self._segments.create(size)
-        while self._segments.size + size > share and self._segments.oldest is not self._active:
-            self._free_oldest()
+        # What is pinned and does not fit goes with the next one.
+        with suppress(StoreFull):
+            while self._segments.size + self._spare > share and self._segments.oldest is not self._active:
+                self._free_oldest()
 
     def _thin_index(self) -> None:
         """Free a segment because the index can take no more."""
         if self._segments.oldest is self._active:
             self._roll()
         if self._segments.oldest is not self._active:
-            self._free_oldest()
+            with suppress(StoreFull):
+                self._free_oldest()
 
     def _free_oldest(self) -> None:
         oldest = self._segments.oldest
@@ -166,7 +196,7 @@ def apply(
     transaction: Transaction,
     kind: Kind | None,
     entry: Entry | Header,
-    variant: bytes,
+    outline: head.Outline | None,
     place: Place | None,
 ) -> list[bytes]:
     """Let the index say what a record at `place` says, and return the generations that have no head any more."""
@@ -175,10 +205,11 @@ def apply(
             index.put_chunk(transaction, entry.generation, entry.offset, place)
         case Kind.FORGOTTEN:
             index.drop_chunk(transaction, entry.generation, entry.offset)
-        case Kind.HEAD:
+        case Kind.HEAD if outline is not None:
             heads = index.heads_in(transaction, entry.key_hash)
-            heads, gone = with_head(heads, HeadRef(entry.generation, variant, place))
+            heads, gone = with_head(heads, HeadRef(entry.generation, outline.variant, place))
             index.put_heads(transaction, entry.key_hash, heads)
+            index.put_pin(transaction, entry.generation, charge_of(outline))
             return gone
         case Kind.REMOVED:
             generation = None if entry.generation == EVERY_GENERATION else entry.generation
@@ -186,7 +217,7 @@ def apply(
             index.put_heads(transaction, entry.key_hash, heads)
             return gone
         case _:
-            index.drop_chunks(transaction, entry.generation)
+            index.forget(transaction, entry.generation)
     return []
 
 

@@ -33,6 +33,10 @@ class Memory:
         """How many bytes are held."""
         return self._evictor.used
 
+    def names(self) -> list[bytes]:
+        """Return the key hashes and generations of what is held; may be asked by any thread."""
+        return [*tuple(self._heads), *tuple(self._contents)]
+
     def visits(self, name: bytes) -> int:
         """Return how often the heads of a key hash, or the content of a generation, were used, with their coming."""
         return self._evictor.visits(name)

@@ -9,8 +9,10 @@ from zlib import crc32
 
 from edge.errors import StoreError
 
-#: The format of everything in the directory; another one is refused.
-FORMAT = 1
+#: The format of everything in the directory, as it is written.
+FORMAT = 2
+# Format 1 knew no pinned responses; all else is the same.
+_READABLE = (1, FORMAT)
 
 _MAGIC = b"FLstore\n"
 # magic, format, whether it was shut down cleanly, the boot it was last used in
@@ -85,9 +87,9 @@ class Node:
         if len(raw) < _FIELDS.size + _CRC.size or _CRC.unpack_from(raw, _FIELDS.size)[0] != crc32(raw[: _FIELDS.size]):
             return False, False
         _, version, clean, boot = _FIELDS.unpack_from(raw)
-        if version != FORMAT:
+        if version not in _READABLE:
             raise StoreError(
-                f"{self.path} has store format {version} and this program knows only format {FORMAT}: "
+                f"{self.path} has store format {version} and this program knows only formats 1 to {FORMAT}: "
                 "use the program that made it, or another directory"
             )
         return bool(clean), boot == _boot()

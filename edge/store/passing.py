@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from os import urandom
 
 from edge.caching.stored import StoredResponse
-from edge.errors import StoreDamaged, StoreFull
+from edge.errors import NotAdmitted, StoreDamaged
 
 # How much of it a reader is handed at once.
 _PIECE = 256 << 10
@@ -24,15 +24,17 @@ class Passing:
         generation: names the content, and is never found.
     """
 
+    is_admitted = False
+
     def __init__(self, allowance: Allowance, start: int) -> None:
         """Begin at offset `start`."""
         self.generation = urandom(8)
         self._allowance, self._start, self._data = allowance, start, bytearray()
 
     async def write(self, data: bytes) -> None:
-        """Append `data`; StoreFull when memory may hold no more."""
+        """Append `data`; NotAdmitted when memory may hold no more."""
         if len(data) > self._allowance.left:
-            raise StoreFull("not admitted, and memory may hold no more of it")
+            raise NotAdmitted("not admitted, and memory may hold no more of it")
         self._allowance.left -= len(data)
         self._data += data
 
@@ -41,8 +43,8 @@ class Passing:
         return PassingSource(self._data, start - self._start, end - self._start)
 
     async def commit(self, stored: StoredResponse) -> None:
-        """Raise StoreFull: nothing is found of it.  Those who follow can read on until `abort`."""
-        raise StoreFull("not admitted")
+        """Raise NotAdmitted: nothing is found of it.  Those who follow can read on until `abort`."""
+        raise NotAdmitted("not admitted")
 
     def abort(self) -> None:
         """Forget what was written; sources opened on it stay readable."""

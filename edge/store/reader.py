@@ -8,17 +8,23 @@ stays in the page cache.
 import asyncio
 import errno
 import os
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 
 from edge.errors import StoreDamaged, StoreError
 from edge.ports import Piece
 from edge.store.buffers import LARGE, Buffers
 from edge.store.index import Index, Place
 from edge.store.ledger import Ledger
-from edge.store.record import HEADER_SIZE, Header, Kind, check_body, decode_header
+from edge.store.record import HEADER_SIZE, Kind, check_body, check_header
 from edge.store.segment import WINDOW, Segment, Segments
 
+#: Seconds after which what the disk has not returned counts as gone.
+PATIENCE = 10.0
+# Reads that wait for the disk; with more of them, one more would not be answered in time.
+_MOST_WAITING = 1000
 _WOULD_WAIT = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL})
 
 
@@ -33,11 +39,16 @@ class Chunk:
 
 
 class Reader:
-    """Reads records."""
+    """Reads records.
+
+    Attributes:
+        patience: seconds after which a read that the disk has not answered fails.
+    """
 
     def __init__(self, segments: Segments, index: Index, pool: Executor) -> None:
         self._segments, self._index, self._pool = segments, index, pool
         self._buffers = Buffers()
+        self.patience, self._waiting = PATIENCE, 0
 
     async def head(self, key_hash: bytes, generation: bytes, place: Place) -> bytes | None:
         """Return the body of a head, None when its segment was freed; StoreDamaged if it is not what it should be."""
@@ -46,7 +57,7 @@ class Reader:
             return None
         segment.visit(place.offset)
         raw = await self._read(segment, place.offset, place.length)
-        check_body(_check(raw, Kind.HEAD, key_hash, generation, 0), raw[HEADER_SIZE:])
+        check_body(check_header(raw, segment.tag, Kind.HEAD, key_hash, generation, 0), raw[HEADER_SIZE:])
         return bytes(raw[HEADER_SIZE:])
 
     def find(self, generation: bytes, offset: int) -> Chunk:
@@ -64,12 +75,13 @@ class Reader:
         segment.visit(place.offset)
         if place.length <= WINDOW:
             raw = await self._read(segment, place.offset, place.length)
-            check_body(_check(raw, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
+            check_body(check_header(raw, segment.tag, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
             return _window(raw, chunk, offset, end)
         if segment.is_verified(place.offset):
             header = self._at_once(segment, place.offset, bytearray(HEADER_SIZE))
             if header is not None:
-                if _check(header, Kind.CHUNK, key_hash, generation, chunk.start).size != place.length:
+                found = check_header(header, segment.tag, Kind.CHUNK, key_hash, generation, chunk.start)
+                if found.size != place.length:
                     raise StoreDamaged("a record has another length than the index says")
                 return await self.more(chunk, key_hash, generation, offset, end)
         return await self._verified(chunk, key_hash, generation, offset, end)
@@ -92,10 +104,11 @@ class Reader:
 
         def read() -> Piece:
             raw = memoryview(chunk.segment.read(chunk.place.offset, chunk.place.length))
-            check_body(_check(raw, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
+            header = check_header(raw, chunk.segment.tag, Kind.CHUNK, key_hash, generation, chunk.start)
+            check_body(header, raw[HEADER_SIZE:])
             return _window(raw, chunk, offset, end)
 
-        window = await asyncio.get_running_loop().run_in_executor(self._pool, read)
+        window = await self._in_thread(read)
         chunk.segment.verified(chunk.place.offset)
         return window
 
@@ -103,8 +116,21 @@ class Reader:
         raw = self._at_once(segment, offset, bytearray(length))
         if raw is not None:
             return raw
-        loop = asyncio.get_running_loop()
-        return memoryview(await loop.run_in_executor(self._pool, segment.read, offset, length))
+        return memoryview(await self._in_thread(partial(segment.read, offset, length)))
+
+    async def _in_thread(self, read: Callable[[], Piece]) -> Piece:
+        """Return what `read` does; StoreError when the disk does not answer in time."""
+        if self._waiting >= _MOST_WAITING:
+            raise StoreError("too many reads wait for the disk")
+        self._waiting += 1
+        work = asyncio.get_running_loop().run_in_executor(self._pool, read)
+        try:
+            async with asyncio.timeout(self.patience):
+                return await work
+        except TimeoutError as error:
+            raise StoreError("the disk does not answer") from error
+        finally:
+            self._waiting -= 1
 
     @staticmethod
     def _at_once(segment: Segment, offset: int, into: bytearray | memoryview) -> memoryview | None:
@@ -203,11 +229,3 @@ def _window(raw: memoryview, chunk: Chunk, offset: int, end: int) -> memoryview:
     """Return the content of `chunk`, whose record is `raw`, from `offset` on."""
     first = HEADER_SIZE + offset - chunk.start
     return raw[first : first + min(end, chunk.end) - offset]
-
-
-def _check(raw: bytes | memoryview, kind: Kind, key_hash: bytes, generation: bytes, offset: int) -> Header:
-    """Return the header that `raw` begins with; StoreDamaged if it is not the one that was looked for."""
-    header = decode_header(bytes(raw[:HEADER_SIZE]))
-    if (header.kind, header.key_hash, header.generation, header.offset) != (kind, key_hash, generation, offset):
-        raise StoreDamaged("another record lies where this one should")
-    return header

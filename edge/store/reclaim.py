@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from edge.errors import StoreDamaged
+from edge.errors import StoreDamaged, StoreFull
 from edge.policy.reinsertion import Reinsertion, visits_left
 from edge.store import head
 from edge.store.entry import Entry, Outcome
 from edge.store.index import HeadRef, Index, Place, Transaction, intersection, without_generation
+from edge.store.pins import Pins
 from edge.store.record import CHUNK_SIZE, HEADER_SIZE, Header, Kind
-from edge.store.segment import FIRST, Segment, Segments
+from edge.store.segment import Segment, Segments
+from edge.store.segment_header import FIRST
 
 # Records looked at between two moments at which the event loop's thread can go on.
 _YIELD_EVERY = 64
@@ -32,12 +34,14 @@ class Candidate:
         header: its header.
         visits: how often it was used since it was written.
         is_needed: whether its generation is being written or read at present.
+        is_pinned: whether its generation is never to be dropped.
     """
 
     offset: int
     header: Header
     visits: int = 0
     is_needed: bool = False
+    is_pinned: bool = False
 
     @property
     def size(self) -> int:
@@ -64,6 +68,7 @@ class Reclaim:
         append: writes entries to the active segment as far as it has room, and returns how many.
         is_needed: whether a generation is being written or read.
         visits: how often a generation, or the heads of a key hash, were used in memory.
+        pins: what must not be lost.
     """
 
     def __init__(
@@ -74,14 +79,21 @@ class Reclaim:
         *,
         is_needed: Callable[[bytes], bool],
         visits: Callable[[bytes], int],
+        pins: Pins,
     ) -> None:
         self._segments, self._index, self._append = segments, index, append
-        self._is_needed, self._visits = is_needed, visits
+        self._is_needed, self._visits, self._pins = is_needed, visits, pins
 
     def free(self, segment: Segment, room: int, outcome: Outcome) -> None:
-        """Move what is worth it from `segment` to the active one, which has `room`; forget the rest; free the file."""
+        """Move what is worth it from `segment` to the active one, which has `room`; forget the rest; free the file.
+
+        StoreFull: there is not room enough for what is pinned; nothing has changed then.
+        """
         with self._index.writing() as transaction:
-            choice = _REINSERTION.choose(self._candidates(transaction, segment), size=segment.size, room=room)
+            candidates = self._candidates(transaction, segment)
+            if sum(candidate.size for candidate in candidates if candidate.is_pinned) > room:
+                raise StoreFull("what is pinned has nowhere to go")
+            choice = _REINSERTION.choose(candidates, size=segment.size, room=room)
             outcome.lost |= choice.lost
             for candidate in choice.drop:
                 self._forget(transaction, candidate.header, outcome)
@@ -103,7 +115,8 @@ class Reclaim:
             names = (header.generation, header.key_hash) if header.kind is Kind.HEAD else (header.generation,)
             # In memory, coming counts as a visit.
             visits = max(segment.visits(offset), *(self._visits(name) - 1 for name in names))
-            candidates.append(Candidate(offset, header, visits, self._is_needed(header.generation)))
+            is_pinned = header.generation in self._pins
+            candidates.append(Candidate(offset, header, visits, self._is_needed(header.generation), is_pinned))
         return candidates
 
     def _is_live(self, transaction: Transaction, header: Header, place: Place) -> bool:
@@ -159,8 +172,8 @@ class Reclaim:
         if gone:
             self._index.put_heads(transaction, key_hash, heads)
             outcome.changed.add(key_hash)
-            outcome.evicted += 1
-        self._index.drop_chunks(transaction, generation)
+            outcome.evicted.append(generation)
+        self._index.forget(transaction, generation)
 
     def _shrunk(
         self, transaction: Transaction, segment: Segment, dropped: Iterable[Candidate], outcome: Outcome

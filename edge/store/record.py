@@ -21,8 +21,10 @@ HEAD_LIMIT = 512 << 10
 #: The generation of a REMOVED record that means every generation of its key.
 EVERY_GENERATION = bytes(8)
 
-_MAGIC = b"FLrc"
-# magic, version, kind, zero, body length, key hash, generation, sequence, content offset, CRC of the body
+#: The tag of records in segments that have none of their own.
+PLAIN = b"FLrc\0\0\0\0"
+
+# the first half of the tag, version, kind, zero, body length, key hash, generation, sequence, content offset, CRC of the body
 _FIELDS = struct.Struct("<4sBBHI16s8sQQI")
 _CRC = struct.Struct("<I")
 HEADER_SIZE = _FIELDS.size + _CRC.size
@@ -77,25 +79,35 @@ def header_of(kind: Kind, body: bytes, *, key_hash: bytes, generation: bytes, se
     return Header(kind, len(body), key_hash, generation, sequence, offset, crc32(body))
 
 
-def encode_header(header: Header) -> bytes:
-    """Return the HEADER_SIZE bytes of `header`."""
+def encode_header(header: Header, tag: bytes = PLAIN) -> bytes:
+    """Return the HEADER_SIZE bytes of `header` in a segment of `tag`."""
     kind, length, key_hash, generation, sequence, offset, crc = header
-    fields = _FIELDS.pack(_MAGIC, VERSION, kind, 0, length, key_hash, generation, sequence, offset, crc)
-    return fields + _CRC.pack(crc32(fields))
+    fields = _FIELDS.pack(tag[:4], VERSION, kind, 0, length, key_hash, generation, sequence, offset, crc)
+    return fields + _CRC.pack(_checksum(fields, tag))
 
 
-def decode_header(raw: bytes) -> Header:
-    """Return the header that `raw` begins with; StoreDamaged if it is none, or one that is out of bounds."""
+def decode_header(raw: bytes, tag: bytes = PLAIN) -> Header:
+    """Return the header that `raw` begins with; StoreDamaged if it is none of `tag`, or one that is out of bounds."""
     if len(raw) < HEADER_SIZE:
         raise StoreDamaged("a record ends inside its header")
     magic, version, kind, zero, length, key_hash, generation, sequence, offset, crc = _FIELDS.unpack_from(raw)
-    if magic != _MAGIC or version != VERSION or zero or kind not in _LIMITS:
+    if magic != tag[:4] or version != VERSION or zero or kind not in _LIMITS:
         raise StoreDamaged("not a record of this version")
-    if _CRC.unpack_from(raw, _FIELDS.size)[0] != crc32(raw[: _FIELDS.size]):
+    if _CRC.unpack_from(raw, _FIELDS.size)[0] != _checksum(raw[: _FIELDS.size], tag):
         raise StoreDamaged("the header of a record fails its checksum")
     header = Header(Kind(kind), length, key_hash, generation, sequence, offset, crc)
     if length > _LIMITS[header.kind] or (header.kind is Kind.CHUNK and not 0 < length <= room_in_chunk(offset)):
         raise StoreDamaged("the length of a record is out of bounds")
+    return header
+
+
+def check_header(
+    raw: bytes | memoryview, tag: bytes, kind: Kind, key_hash: bytes, generation: bytes, offset: int
+) -> Header:
+    """Return the header that `raw` begins with; StoreDamaged if it is not the one that was looked for."""
+    header = decode_header(bytes(raw[:HEADER_SIZE]), tag)
+    if (header.kind, header.key_hash, header.generation, header.offset) != (kind, key_hash, generation, offset):
+        raise StoreDamaged("another record lies where this one should")
     return header
 
 
@@ -108,3 +120,7 @@ def check_body(header: Header, body: bytes | memoryview) -> None:
 def room_in_chunk(offset: int) -> int:
     """Return how many octets a chunk that begins at `offset` of the content can hold."""
     return CHUNK_SIZE - offset % CHUNK_SIZE
+
+
+def _checksum(fields: bytes, tag: bytes) -> int:
+    return crc32(fields, int.from_bytes(tag[4:], "little"))

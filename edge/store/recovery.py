@@ -19,7 +19,8 @@ from edge.store.log import apply
 from edge.store.node import Node
 from edge.store.record import Header, Kind
 from edge.store.scan import Scan
-from edge.store.segment import FIRST, Segment, Segments
+from edge.store.segment import Segment, Segments
+from edge.store.segment_header import FIRST
 
 log = logging.getLogger("edge.store")
 
@@ -112,21 +113,21 @@ def _apply(
     """Let the index say what the record at `offset` says, unless it is a head that is damaged."""
     index = recovered.index
     recovered.sequence = max(recovered.sequence, header.sequence)
-    variant = b""
+    outline = None
     if header.kind is Kind.HEAD:
         try:
             body = scan.body(offset, header)
-            variant, ranges = head.outline(body)
+            outline = head.outline(body)
             recovered.doubtful.pop(header.generation, None)
             # The chunks of a head are written before it: one that is not there now will not come.
-            if intersection(ranges, index.held(transaction, header.generation)) != ranges:
+            if intersection(outline.ranges, index.held(transaction, header.generation)) != outline.ranges:
                 recovered.doubtful[header.generation] = head.decode(body)
         except StoreDamaged:
             recovered.damaged += 1
             return
     place = Place(segment.id, offset, header.size)
-    for generation in apply(index, transaction, header.kind, header, variant, place):
-        index.drop_chunks(transaction, generation)
+    for generation in apply(index, transaction, header.kind, header, outline, place):
+        index.forget(transaction, generation)
         recovered.doubtful.pop(generation, None)
 
 
@@ -162,11 +163,12 @@ def _rebuild(index: Index, segments: Segments) -> Recovered:
 
 def _but_a_torn_last(recovered: Recovered, scan: Scan, end: int) -> Iterator[tuple[int, Header]]:
     """Yield the records up to `end`; the last one only if it is whole."""
-    last = None
-    for record in scan.headers(FIRST, end):
+    last, expected = None, FIRST
+    for record in scan.surviving(FIRST, end):
         if last is not None:
             yield last
-        last = record
+        recovered.damaged += record[0] != expected
+        last, expected = record, record[0] + record[1].size
     if last is None:
         return
     try:
@@ -185,4 +187,4 @@ def _drop_orphans(index: Index) -> None:
     for first in range(0, len(orphans), _BATCH):
         with index.writing() as transaction:
             for generation in orphans[first : first + _BATCH]:
-                index.drop_chunks(transaction, generation)
+                index.forget(transaction, generation)

@@ -5,26 +5,17 @@ import os
 import re
 import resource
 import stat
-import struct
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from zlib import crc32
 
 from edge.errors import StoreDamaged, StoreError, StoreFull
 from edge.policy.reinsertion import MOST_VISITS
-from edge.store.record import HEADER_SIZE, Header, check_body
+from edge.store.record import HEADER_SIZE, PLAIN, Header, check_body
 from edge.store.scan import Scan
+from edge.store.segment_header import FIRST, decode_segment_header, encode_segment_header
 
-#: Where the first record of a segment lies.
-FIRST = 64
-
-_MAGIC = b"FLsg"
-_VERSION = 1
-# magic, version, id, size
-_FIELDS = struct.Struct("<4sIIQ")
-_CRC = struct.Struct("<I")
 # One access byte for this many bytes of a segment: records that begin in the same 4 KiB share it.
 _ACCESS_SHIFT = 12
 # A chunk longer than a window is marked when its checksum was verified; at most one begins in this many bytes.
@@ -40,12 +31,13 @@ class Segment:
     Attributes:
         id: increases with every segment made.
         fd: the open file.
+        tag: what its records are marked with.
         size: length of the file.
         tail: where the next record goes; every record lies below it.
     """
 
-    def __init__(self, path: Path, segment_id: int, fd: int, size: int) -> None:
-        self.path, self.id, self.fd, self.size, self.tail = path, segment_id, fd, size, FIRST
+    def __init__(self, path: Path, segment_id: int, fd: int, size: int, tag: bytes = PLAIN) -> None:
+        self.path, self.id, self.fd, self.size, self.tag, self.tail = path, segment_id, fd, size, tag, FIRST
         self._visited = bytearray((size >> _ACCESS_SHIFT) + 1)
         self._verified = bytearray(size // WINDOW + 1)
         self._close = weakref.finalize(self, os.close, fd)
@@ -58,11 +50,21 @@ class Segment:
     def visit(self, offset: int, times: int = 1) -> None:
         """Note that the record at `offset` was used, so many `times`."""
         at = offset >> _ACCESS_SHIFT
-        self._visited[at] = min(self._visited[at] + times, MOST_VISITS)
+        self._visited[at] = min(self._visited[at] + max(times, 0), MOST_VISITS)
 
     def visits(self, offset: int) -> int:
         """Return how often the record at `offset`, or those next to it, were used since it was written."""
         return self._visited[offset >> _ACCESS_SHIFT]
+
+    @property
+    def access(self) -> bytes:
+        """The access bytes: the visits to what begins in each 4 KiB."""
+        return bytes(self._visited)
+
+    def restore_access(self, access: bytes) -> None:
+        """Take access bytes from before a restart; those of another size are not of this segment."""
+        if len(access) == len(self._visited):
+            self._visited = bytearray(min(times, MOST_VISITS) for times in access)
 
     def verified(self, offset: int) -> None:
         """Note that the checksum of the record at `offset`, longer than a window, was found right."""
@@ -87,16 +89,22 @@ class Segment:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def write(self, data: bytes) -> None:
-        """Append `data`, which fits; OSError leaves the tail where it was."""
+        """Append `data`, which fits; OSError leaves the tail where it was, and nothing behind it."""
         view, offset = memoryview(data), self.tail
-        while view:
-            written = os.pwrite(self.fd, view, offset)
-            view, offset = view[written:], offset + written
+        try:
+            while view:
+                written = os.pwrite(self.fd, view, offset)
+                view, offset = view[written:], offset + written
+        except OSError:
+            # It is not stored: nobody must find it there when the index is made anew.
+            with suppress(OSError):
+                os.pwrite(self.fd, bytes(offset - self.tail), self.tail)
+            raise
         self.tail = offset
 
     def scan(self) -> Scan:
         """Return what reads records one after another."""
-        return Scan(self.read, self.size)
+        return Scan(self.read, self.size, self.tag)
 
     def headers(self, start: int, end: int) -> Iterator[tuple[int, Header]]:
         """Yield the place and header of the records from `start` to `end`; the first that is damaged ends it."""
@@ -212,15 +220,14 @@ class Segments:
         self._folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.mkdir(mode=0o700, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        segment = Segment(path, self._last_id, fd, size)
+        segment = Segment(path, self._last_id, fd, size, os.urandom(8))
         try:
             os.posix_fallocate(fd, 0, size)
         except OSError as error:
             if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:
                 raise
             os.ftruncate(fd, size)
-        fields = _FIELDS.pack(_MAGIC, _VERSION, segment.id, size)
-        os.pwrite(fd, fields + _CRC.pack(crc32(fields)), 0)
+        os.pwrite(fd, encode_segment_header(segment.id, size, segment.tag), 0)
         return segment
 
 
@@ -243,10 +250,10 @@ def _open(path: Path, segment_id: int) -> Segment:
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_uid != os.geteuid():
         segment.close()
         raise StoreDamaged(f"{path} is not a file of its own")
-    raw = os.pread(fd, FIRST, 0)
-    fields = _FIELDS.pack(_MAGIC, _VERSION, segment_id, status.st_size)
-    if raw[: len(fields) + _CRC.size] != fields + _CRC.pack(crc32(fields)):
+    try:
+        segment.tag = decode_segment_header(os.pread(fd, FIRST, 0), segment_id, status.st_size)
+    except StoreDamaged:
         segment.close()
         path.unlink()
-        raise StoreDamaged(f"{path} is not a segment")
+        raise
     return segment

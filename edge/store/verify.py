@@ -9,22 +9,20 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from struct import Struct
-from zlib import crc32
 
 from edge.caching.stored import StoredResponse
 from edge.errors import StoreDamaged
 from edge.store import head
-from edge.store import segment as segment_format
 from edge.store.faults import Failure, Fault, Tally
 from edge.store.index import Place, intersection
 from edge.store.inspect import Inspection
-from edge.store.record import _MAGIC, HEADER_SIZE, Header, Kind, decode_header, key_hash
-from edge.store.segment import FIRST, Segment
+from edge.store.record import HEADER_SIZE, PLAIN, Header, Kind, decode_header, key_hash
+from edge.store.segment import Segment
+from edge.store.segment_header import FIRST, decode_segment_header, encode_segment_header
 
 # Offset and length, kind, generation, content offset, key hash: what the index says of a place.  Packed, as there may
 # be millions.
 _NAMED = Struct("<IIB8sQ16s")
-_STEP = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,7 @@ class Verification:
             failures, end = self._of_record(segment, at, tail, named.pop(at, None))
             yield from failures
             if end is None:
-                end = _next_record(segment, at + 1, offsets[-1] if offsets else tail)
+                end = segment.scan().find(at + 1, offsets[-1] if offsets else tail)
             self._progress(end - at)
             at = end
         self.tally.unindexed += sum(1 for _ in segment.headers(at, segment.size))
@@ -225,7 +223,7 @@ def _agree(named: _Named, found: _Named) -> bool:
 
 
 def _header(segment: Segment, at: int, tail: int) -> Header:
-    header = decode_header(segment.read(at, HEADER_SIZE))
+    header = decode_header(segment.read(at, HEADER_SIZE), segment.tag)
     if at + header.size > tail:
         raise StoreDamaged("a record goes on behind the end of what was written")
     return header
@@ -250,28 +248,10 @@ def _readable_head(segment: Segment, place: Place, name: bytes) -> StoredRespons
     return stored if key_hash(stored.key) == name else None
 
 
-def _next_record(segment: Segment, start: int, limit: int) -> int:
-    """Return where the first record from `start` on begins, `limit` if none begins before it."""
-    at = start
-    while at < limit:
-        try:
-            raw = segment.read(at, min(_STEP + HEADER_SIZE, limit - at))
-        except StoreDamaged:
-            return limit
-        found = raw.find(_MAGIC)
-        while found >= 0:
-            with suppress(StoreDamaged):
-                decode_header(raw[found : found + HEADER_SIZE])
-                return at + found
-            found = raw.find(_MAGIC, found + 1)
-        at += _STEP
-    return limit
-
-
 def _is_whole(segment: Segment) -> bool:
-    """Return whether the segment's own header is what the node wants to see."""
-    fields = segment_format._FIELDS.pack(segment_format._MAGIC, segment_format._VERSION, segment.id, segment.size)
-    expected = fields + segment_format._CRC.pack(crc32(fields))
+    """Return whether the segment's own header is as it was written, in both copies."""
     with suppress(StoreDamaged):
-        return segment.read(0, len(expected)) == expected
+        raw = segment.read(0, FIRST)
+        tag = decode_segment_header(raw, segment.id, segment.size)
+        return tag == PLAIN or raw == encode_segment_header(segment.id, segment.size, tag)
     return False

@@ -6,14 +6,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
-    """The store at one moment, in responses and octets."""
+    """The store at one moment, in responses and octets; what it refused, evicted or found damaged since the start."""
 
     objects: int
     disk_bytes: int
     disk_capacity: int
+    index_bytes: int
     memory_bytes: int
     memory_capacity: int
+    waiting_bytes: int
+    pinned_bytes: int
+    pinned_capacity: int
+    refusals: int
     evictions: int
+    damaged: int
+    scrubbed_bytes: int
+    write_errors: int
+    is_storing: bool
 
 
 @dataclass(frozen=True, slots=True)

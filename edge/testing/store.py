@@ -47,14 +47,20 @@ class MemoryStore:
         return MemorySource(self, stored, start, end)
 
     async def writer(
-        self, key: bytes, *, length: int | None, extends: StoredResponse | None = None, start: int = 0
+        self,
+        key: bytes,
+        *,
+        length: int | None,
+        extends: StoredResponse | None = None,
+        start: int = 0,
+        pinned: bool = False,
     ) -> "MemoryWriter":
         """Begin to store."""
         await self.pauses()
         if self.is_full:
             raise StoreFull
         generation = extends.generation if extends else next(self._numbers).to_bytes(8, "big")
-        return MemoryWriter(self, key, generation, start, is_extension=extends is not None)
+        return MemoryWriter(self, key, generation, start, is_extension=extends is not None, pinned=pinned)
 
     async def put(self, stored: StoredResponse) -> None:
         """Replace a head."""
@@ -62,6 +68,13 @@ class MemoryStore:
         if not self._has(stored.key, stored.generation):
             raise StoreError("the stored response is gone")
         self._replace(stored)
+
+    async def pin(self, key: bytes, generation: bytes, *, pinned: bool = True) -> bool:
+        """Mark a head."""
+        found = [head for head in await self.lookup(key) if head.generation == generation]
+        for head in found:
+            self._replace(replace(head, pinned=pinned))
+        return bool(found)
 
     def token(self, key: bytes) -> object | None:
         """Return what stays the same for as long as `lookup` finds the same."""
@@ -137,9 +150,12 @@ class MemorySource:
 class MemoryWriter:
     """Content being stored."""
 
-    def __init__(self, store: MemoryStore, key: bytes, generation: bytes, start: int, *, is_extension: bool) -> None:
+    def __init__(
+        self, store: MemoryStore, key: bytes, generation: bytes, start: int, *, is_extension: bool, pinned: bool
+    ) -> None:
         self._store, self._key, self._position, self._is_extension = store, key, start, is_extension
-        self.generation = generation
+        self._pinned = pinned
+        self.generation, self.is_admitted = generation, True
         self._content = store.contents.setdefault(generation, bytearray())
         self._is_over = False
         store.writers += 1
@@ -168,7 +184,7 @@ class MemoryWriter:
         if self._is_extension and not self._store._has(self._key, self.generation):
             raise StoreError("the extended response is gone")
         self._end()
-        self._store._replace(replace(stored, generation=self.generation))
+        self._store._replace(replace(stored, generation=self.generation, pinned=self._pinned or stored.pinned))
 
     def abort(self) -> None:
         """Let go: nothing finds the content."""

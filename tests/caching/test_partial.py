@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.caching.partial import Part, described, may_combine, merged, missing_tail
+from edge.caching.partial import Part, described, is_same, may_combine, merged, missing_tail
 from edge.caching.stored import StoredResponse
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Response
@@ -77,6 +77,19 @@ def test_two_content_ranges_describe_nothing():
 )
 def test_may_combine(held, lines, expected):
     assert may_combine(held, part(*lines)) is expected
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        pytest.param(stored((5, 9), length=9), True, id="another part"),
+        pytest.param(stored((5, 9)), True, id="a part of an unknown whole"),
+        pytest.param(stored((5, 9), length=8), False, id="a part of a shorter whole"),
+        pytest.param(stored((5, 9), length=9, etag=b'"b"'), False, id="a part of another representation"),
+    ],
+)
+def test_is_same(other, expected):
+    assert is_same(stored((0, 3), length=9), other) is expected
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,9 @@ def test_a_key_in_two_files_names_both_places(tmp_path):
         pytest.param('[cache]\nmax_size = "1e999GB"', 9, "is not a size", id="an exponent"),
         pytest.param('[cache]\nmax_size = "15MiB"', 9, "is not 16MiB to 1024TiB", id="a cache that is too small"),
         pytest.param('[cache]\nmemory = "1023KiB"', 9, "is not 1MiB to", id="a memory tier that is too small"),
+        pytest.param(
+            '[cache]\nmax_size = "1GiB"\npinned = "513MiB"', 10, "more than half", id="more pinned than can be moved"
+        ),
         pytest.param("[limits]\nfields = -1", 9, "is not 8 to 10000", id="a negative number"),
         pytest.param("[limits]\nfields = 1e999", 9, "a bare number, not an integer", id="infinity"),
         pytest.param("[limits]\nfields = true", 9, "a boolean, not an integer", id="a boolean for an integer"),
@@ -185,6 +188,14 @@ def test_a_problem_names_its_line_and_what_to_do(tmp_path, text, line, expected)
     [problem] = problems(path)
     assert expected in str(problem)
     assert str(problem).startswith(f"{path}:{line}: ")
+
+
+def test_sites_with_a_quota_leave_room_to_the_others(tmp_path):
+    sites = [f'[[site]]\nhosts = ["{name}"]\norigin = "app"\nquota = "24MiB"\n' for name in "abc"]
+    path = written(tmp_path, f'{GOOD}[cache]\nmax_size = "64MiB"\n{"".join(sites)}')
+    [problem] = problems(path)
+    assert "site[3].quota: leaves less than 16MiB of cache.max_size" in str(problem)
+    assert load(path, {"cache.max_size": "88MiB"}, {}).sites[3].quota == 24 << 20
 
 
 def test_all_problems_are_told_at_once(tmp_path):

@@ -15,7 +15,11 @@ from edge.telemetry.gauges import Gauges, OriginStats, StoreStats
 from edge.telemetry.metrics import Exposition
 from edge.telemetry.recorder import Recorder
 
-GAUGES = Gauges(lambda: 1, lambda: 2, lambda: StoreStats(1, 2, 3, 4, 5, 6), lambda: [OriginStats("app", 1, 2, 3)])
+STORE = StoreStats(
+    objects=1, disk_bytes=2, disk_capacity=3, index_bytes=1, memory_bytes=4, memory_capacity=5, waiting_bytes=0,
+    pinned_bytes=0, pinned_capacity=0, refusals=0, evictions=6, damaged=0, scrubbed_bytes=0, write_errors=0, is_storing=True,
+)  # fmt: skip
+GAUGES = Gauges(lambda: 1, lambda: 2, lambda: STORE, lambda: [OriginStats("app", 1, 2, 3)])
 
 
 class Node:

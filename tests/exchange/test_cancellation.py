@@ -57,6 +57,12 @@ CASES = [
         id="a part that is completed",
     ),
     pytest.param(None, part, {"range": b"bytes=4-8"}, id="a range"),
+    pytest.param(
+        Answer(206, fields=[FRESH, ETAG, (b"content-range", b"bytes 0-3/9")], content=[b"1234"]),
+        part,
+        {"range": b"bytes=2-8"},
+        id="a range of which a part is stored",
+    ),
     pytest.param(Answer(fields=[FRESH]), whole, {"method": b"POST", "content": [b"x"]}, id="an invalidation"),
     pytest.param(Answer(fields=[STALE, ETAG]), whole, {"method": b"HEAD"}, id="a HEAD"),
 ]

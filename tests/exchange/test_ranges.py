@@ -1,10 +1,12 @@
 """Range requests through the exchange: on hits, on misses, on stored parts and on fills in progress."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from edge.errors import UpstreamClosed
+from edge.policy.chunking import ChunkRules
 from edge.policy.profile import STRICT_RFC
 from edge.semantics.messages import Request
 from edge.testing.responder import RecordingResponder
@@ -12,6 +14,15 @@ from edge.testing.upstream import Answer
 from tests.exchange.world import ETAG, FRESH, World, turns
 
 CONTENT = bytes(range(100))
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """Return a world in which the origin is asked for ranges as clients ask; `test_ranging` has the other."""
+    world = World(chunks=ChunkRules(parallel=0))
+    yield world
+    await world.settle()
+    world.assert_idle()
 
 
 def ranged(request: Request) -> Answer:
@@ -165,7 +176,7 @@ class TestMiss:
         assert not world.stored()
 
     async def test_no_weak_entity_tag_goes_into_if_range(self) -> None:
-        world = World(profile=STRICT_RFC)
+        world = World(profile=STRICT_RFC, chunks=ChunkRules(parallel=0))
         world.upstream.answers(part(0, 30, etag=b'W/"v1"'))
         await world.get((b"range", b"bytes=0-29"))
         await world.settle()

@@ -15,9 +15,11 @@ def name_of(number: int) -> bytes:
     return blake2b(b"%d" % number, digest_size=16).digest()
 
 
-def offered(admission: Admission, numbers, now: float, length: int | None = LARGE, *, known: bool = False) -> list[int]:
+def offered(
+    admission: Admission, numbers, now: float, length: int | None = LARGE, *, known: bool = False, room: bool = False
+) -> list[int]:
     """Offer contents and return which of them were admitted."""
-    return [n for n in numbers if admission.admits(name_of(n), length, is_known=known, now=now)]
+    return [n for n in numbers if admission.admits(name_of(n), length, is_known=known, has_room=room, now=now)]
 
 
 def pressed(**changes) -> Admission:
@@ -55,6 +57,7 @@ def test_pressure(seconds, changes, is_pressed):
         pytest.param({"length": ALWAYS}, True, id="a small one is always admitted"),
         pytest.param({"length": None}, True, id="and one of unknown length"),
         pytest.param({"known": True}, True, id="and one that replaces another"),
+        pytest.param({"room": True}, True, id="and any for which nothing must go"),
         pytest.param({"now": 3600.0 + DAY}, True, id="and any when the pressure is over"),
     ],
 )

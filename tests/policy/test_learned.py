@@ -28,6 +28,12 @@ def test_a_stored_response_ends_that():
     assert not learned.is_uncacheable(b"k", 100)
 
 
+def test_a_key_is_asked_for_as_clients_ask_for_a_while():
+    learned = Learned(seconds=10)
+    learned.asked_as_is(b"k", 100)
+    assert [learned.is_asked_as_is(b"k", now) for now in (109, 110)] == [True, False]
+
+
 def test_only_so_many_keys_are_remembered():
     learned = Learned(limit=2)
     for key in (b"a", b"b", b"a", b"c"):

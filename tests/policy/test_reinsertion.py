@@ -16,14 +16,15 @@ class Record:
     visits: int = 0
     is_needed: bool = False
     size: int = SIZE
+    is_pinned: bool = False
 
 
-def chunk(generation: bytes, *, visits=0, needed=False, size=SIZE) -> Record:
-    return Record(generation, True, visits, needed, size)
+def chunk(generation: bytes, *, visits=0, needed=False, size=SIZE, pinned=False) -> Record:
+    return Record(generation, True, visits, needed, size, pinned)
 
 
-def head(generation: bytes, *, visits=0, needed=False) -> Record:
-    return Record(generation, False, visits, needed)
+def head(generation: bytes, *, visits=0, needed=False, pinned=False) -> Record:
+    return Record(generation, False, visits, needed, is_pinned=pinned)
 
 
 def places(records, chosen) -> list[int]:
@@ -52,6 +53,14 @@ def places(records, chosen) -> list[int]:
         ),
         pytest.param(
             [chunk(b"a", needed=True, visits=1) for _ in range(4)], [0, 1, 2, 3], set(), id="needed and visited"
+        ),
+        pytest.param(
+            [chunk(b"a", pinned=True), chunk(b"b", pinned=True), chunk(b"c", pinned=True), head(b"d", pinned=True)],
+            [0, 1, 2, 3], set(), id="what is pinned stays, whatever the allowance",
+        ),
+        pytest.param(
+            [chunk(b"a", pinned=True), chunk(b"b", visits=1), chunk(b"b", visits=1), chunk(b"c", visits=1)],
+            [0, 1, 2], set(), id="and takes nothing of it",
         ),
         pytest.param([head(b"a", needed=True)], [0], set(), id="a needed head stays"),
     ],

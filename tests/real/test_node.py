@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.real.node import MIB, STUCK, client, demo_origin, edge, generated, get, is_hit
+from tests.real.node import MIB, STUCK, client, demo_origin, edge, generated, get, is_hit, running
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -182,3 +183,78 @@ async def test_a_full_disk_does_not_keep_it_from_answering(tmp_path: Path) -> No
                 content, _ = await get(session, f"{node.url}/bytes/{number}?_size=1MiB")
                 assert content == generated(f"/bytes/{number}", 0, MIB), number
             assert await node.stop() == (0, "")
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def configured(folder: Path, origin: str, admin: int) -> Path:
+    """Write a configuration with two sites, one of which has a quota."""
+    path = folder / "edge.toml"
+    path.write_text(f"""
+        [[listen]]
+        address = "127.0.0.1:0"
+        [admin]
+        address = "127.0.0.1:{admin}"
+        [cache]
+        path = "{folder / "cache"}"
+        max_size = "48MiB"
+        memory = "1MiB"
+        [origins.demo]
+        urls = ["{origin}"]
+        [[site]]
+        hosts = ["a.test"]
+        origin = "demo"
+        [[site]]
+        hosts = ["b.test"]
+        origin = "demo"
+        quota = "16MiB"
+        [log]
+        format = "off"
+    """)
+    return path
+
+
+async def test_a_flooded_site_refuses_what_comes_once_and_leaves_the_others_theirs(tmp_path: Path) -> None:
+    async with demo_origin() as origin, client() as session:
+        config = str(configured(tmp_path, origin.url, free_port()))
+        async with running("edge", "serve", "--config", config) as node:
+            await get(session, f"{node.url}/bytes/kept?_size=300KiB", Host="a.test")
+            refused = 0
+            for number in range(120):
+                _, status = await get(session, f"{node.url}/bytes/{number}?_size=300KiB", Host="b.test")
+                refused += "detail=not-admitted" in status
+            assert refused > 20
+            await node.stop(signal.SIGKILL)
+        async with running("edge", "serve", "--config", config) as node:
+            content, status = await get(session, f"{node.url}/bytes/kept?_size=300KiB", Host="a.test")
+            assert (content, is_hit(status)) == (generated("/bytes/kept", 0, 300 << 10), True)
+            assert await node.stop() == (0, "")
+
+
+async def test_a_store_that_vanishes_is_told_by_readyz_and_comes_back(tmp_path: Path) -> None:
+    async with demo_origin() as origin, client() as session:
+        admin = free_port()
+        async with running("edge", "serve", "--config", str(configured(tmp_path, origin.url, admin))) as node:
+            async with asyncio.timeout(STUCK):
+                while not any((tmp_path / "cache" / "segments").iterdir()):
+                    await get(session, f"{node.url}/bytes/before?_size=1KiB", Host="a.test")
+                await asyncio.to_thread(shutil.rmtree, tmp_path / "cache")
+                for wanted in (503, 200):
+                    status, number = 0, 0
+                    while status != wanted:
+                        content, _ = await get(session, f"{node.url}/bytes/{wanted}-{number}?_size=1KiB", Host="a.test")
+                        assert content == generated(f"/bytes/{wanted}-{number}", 0, 1 << 10)
+                        number += 1
+                        async with session.get(
+                            f"http://127.0.0.1:{admin}/readyz", headers={"Host": "localhost"}
+                        ) as said:
+                            status = said.status
+                # Storing may go on, and with the next thing that is stored the folder is made anew.
+                while not (tmp_path / "cache" / "segments").is_dir():
+                    await get(session, f"{node.url}/bytes/after-{number}?_size=1KiB", Host="a.test")
+                    number += 1

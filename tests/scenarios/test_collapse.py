@@ -8,6 +8,7 @@ import pytest
 
 from edge.clock import SystemClock
 from edge.store.disk import Disk
+from edge.store.settings import Settings
 from edge.upstream.settings import Timeouts
 from tests.scenarios.origin_fixture import Peer, RawOrigin, RealNode
 
@@ -36,7 +37,7 @@ class Held:
 
 @pytest.fixture
 async def disk(tmp_path: Path) -> AsyncIterator[Disk]:
-    disk = await Disk.start(tmp_path / "node", quota=1 << 30, memory=64 << 20, clock=SystemClock())
+    disk = await Disk.start(tmp_path / "node", Settings(quota=1 << 30, memory=64 << 20), SystemClock())
     yield disk
     await disk.close()
 

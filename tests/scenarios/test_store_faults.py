@@ -10,7 +10,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from edge.store.segment import FIRST, Segments
+from edge.store.segment import Segments
+from edge.store.segment_header import FIRST
 from tests.real.node import client, demo_origin, edge, generated, is_hit
 from tests.scenarios.under_fire import LASTING, killed_again_and_again
 

@@ -8,6 +8,7 @@ from edge.caching.stored import StoredResponse
 from edge.errors import StoreDamaged
 from edge.semantics.fields import FieldSection
 from edge.store.disk import Disk
+from edge.store.settings import Settings
 from edge.testing.clock import ManualClock
 
 MIB = 1 << 20
@@ -70,7 +71,7 @@ async def content_or_none(disk: Disk, key: bytes) -> bytes | None:
 
 @asynccontextmanager
 async def a_disk(path: Path, *, quota: int = 64 * MIB, memory: int = 0, clock=None):
-    disk = await Disk.start(path, quota=quota, memory=memory, clock=clock or ManualClock())
+    disk = await Disk.start(path, Settings(quota=quota, memory=memory), clock or ManualClock())
     try:
         yield disk
     finally:

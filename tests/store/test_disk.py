@@ -12,6 +12,7 @@ from edge.ports import Store, Writer
 from edge.semantics.fields import FieldSection
 from edge.store.disk import Disk
 from edge.store.memory import SMALL
+from edge.store.settings import Settings
 from edge.tasks import spawn
 from edge.testing.clock import ManualClock
 from tests.store.keeping import MIB, a_disk, a_stored, content_of, content_or_none, directory_size, keep, read_all
@@ -212,13 +213,13 @@ async def test_a_smaller_quota_frees_the_oldest(tmp_path):
 async def test_a_second_opener_is_refused(tmp_path):
     async with a_disk(tmp_path):
         script = "from tests.store.keeping import *; import asyncio, pathlib, sys\n"
-        script += "asyncio.run(Disk.start(pathlib.Path(sys.argv[1]), quota=1 << 25, memory=0, clock=ManualClock()))"
+        script += "asyncio.run(Disk.start(pathlib.Path(sys.argv[1]), Settings(quota=1 << 25, memory=0), ManualClock()))"
         second = subprocess.run(
             [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=False
         )  # fmt: skip
         assert f"is in use by process {os.getpid()}" in second.stderr
         with pytest.raises(StoreError, match="in use"):
-            await Disk.start(tmp_path, quota=16 * MIB, memory=0, clock=ManualClock())
+            await Disk.start(tmp_path, Settings(quota=16 * MIB, memory=0), ManualClock())
 
 
 async def test_a_store_that_is_closed_takes_and_gives_nothing(tmp_path):

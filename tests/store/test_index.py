@@ -69,8 +69,8 @@ def test_chunks_of_a_generation_are_forgotten_together(index, generation):
     for each in (ONE, TWO, THREE):
         put_chunks(index, each, (0, 100), (100, 200), (CHUNK_SIZE, CHUNK_SIZE + 1))
     with index.writing() as transaction:
-        index.drop_chunks(transaction, generation)
-        index.drop_chunks(transaction, b"no chunk")
+        index.forget(transaction, generation)
+        index.forget(transaction, b"no chunk")
     with index.reading() as transaction:
         assert list(index.generations(transaction)) == [each for each in (ONE, TWO, THREE) if each != generation]
 
@@ -165,7 +165,7 @@ def test_an_index_is_crowded_long_before_it_is_full(index):
         generations = list(index.generations(transaction))
     with index.writing() as transaction:
         for generation in generations:
-            index.drop_chunks(transaction, generation)
+            index.forget(transaction, generation)
     assert not index.is_crowded
 
 

@@ -18,7 +18,8 @@ from edge.errors import StoreDamaged, StoreError
 from edge.store.faults import Fault
 from edge.store.inspect import Inspection
 from edge.store.record import HEADER_SIZE, Kind
-from edge.store.segment import FIRST, Segment
+from edge.store.segment import Segment
+from edge.store.segment_header import FIRST, decode_segment_header
 from edge.store.verify import Verification
 from tests.store.keeping import MIB, a_disk, content_of, flip, keep, read_all
 from tests.store.test_fill import CONTENT, KEY, keep_part
@@ -43,6 +44,7 @@ def records_of(path: Path):
     for file in sorted((path / "segments").iterdir()):
         with file.open("rb") as opened:
             segment = Segment(file, int(file.stem, 16), os.dup(opened.fileno()), file.stat().st_size)
+            segment.tag = decode_segment_header(segment.read(0, FIRST), segment.id, segment.size)
             yield from ((file, offset, header) for offset, header in segment.headers(FIRST, segment.size))
             segment.close()
 
@@ -323,7 +325,7 @@ async def test_another_format_is_refused_in_the_words_of_the_store(left):
     raw[8] = 9
     raw[52:56] = crc32(bytes(raw[:52])).to_bytes(4, "little")
     control.write_bytes(raw)
-    with pytest.raises(StoreError, match="has store format 9 and this program knows only format 1"):
+    with pytest.raises(StoreError, match="has store format 9 and this program knows only formats 1 to 2"):
         Inspection(left)
 
 

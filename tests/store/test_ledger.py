@@ -88,5 +88,5 @@ async def test_removals_are_tried_again_and_additions_are_not(ledger):
 
 async def test_heads_that_the_log_changed_are_read_anew(ledger):
     before = ledger.changes
-    settle(ledger, changed={HASH}, evicted=2, damaged=1)
+    settle(ledger, changed={HASH}, evicted=[b"first---", b"second--"], damaged=1)
     assert (ledger.changes > before, ledger.evicted, ledger.damaged) == (True, 2, 1)

@@ -11,8 +11,10 @@ from edge.store.entry import Entry
 from edge.store.index import Index
 from edge.store.layout import Layout
 from edge.store.log import Log
+from edge.store.pins import Pins
 from edge.store.record import HEADER_SIZE, Kind
-from edge.store.segment import FIRST, Segments
+from edge.store.segment import Segments
+from edge.store.segment_header import FIRST
 from tests.store.keeping import MIB, a_stored
 
 HASH = bytes(16)
@@ -29,7 +31,7 @@ class Parts:
         self.needed: set[bytes] = set()
         self.log = Log(
             self.segments, self.index, LAYOUT, sequence=0, active=None,
-            is_needed=self.needed.__contains__, visits=lambda name: 0,
+            is_needed=self.needed.__contains__, visits=lambda name: 0, pins=Pins({}, 0),
         )  # fmt: skip
 
     def held(self, generation: bytes):

@@ -46,7 +46,7 @@ def test_another_format_is_refused_in_words(tmp_path):
     fields = struct.pack("<8sII36s", b"FLstore\n", 9, 1, bytes(36))
     (tmp_path / "control").write_bytes(fields + struct.pack("<I", crc32(fields)))
     for _ in range(2):
-        with pytest.raises(StoreError, match="has store format 9 and this program knows only format 1"):
+        with pytest.raises(StoreError, match="has store format 9 and this program knows only formats 1 to 2"):
             Node(tmp_path)
 
 

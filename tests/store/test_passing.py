@@ -4,13 +4,15 @@ import asyncio
 
 import pytest
 
-from edge.errors import StoreDamaged, StoreFull
+from edge.errors import NotAdmitted, StoreDamaged
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
 from edge.exchange.site import Sites
+from edge.policy.admission import ALWAYS
 from edge.store.disk import Disk
 from edge.store.fill import Fill
 from edge.store.passing import Allowance, Passing
+from edge.store.settings import Settings
 from edge.tasks import alive
 from edge.testing.clock import ManualClock
 from edge.testing.upstream import Answer
@@ -32,7 +34,7 @@ async def written(allowance: Allowance, start: int = 0) -> Passing:
 async def test_who_follows_reads_it_even_after_the_commit_that_fails(start):
     writer = await written(Allowance(MIB), start)
     early = writer.open(start, start + LENGTH)
-    with pytest.raises(StoreFull):
+    with pytest.raises(NotAdmitted):
         await writer.commit(a_stored(b"key", writer.generation, LENGTH))
     assert await read_all(writer.open(start + 7, start + LENGTH)) == CONTENT[7:]
     writer.abort()
@@ -50,7 +52,7 @@ async def test_what_was_not_written_is_damaged(start):
 async def test_memory_is_bounded_and_given_back():
     allowance = Allowance(MIB)
     first, second = await written(allowance), Passing(allowance, 0)
-    with pytest.raises(StoreFull):
+    with pytest.raises(NotAdmitted):
         await second.write(bytes(400_000))
     assert await read_all(first.open(0, LENGTH)) == CONTENT
     for writer in (first, first, second):
@@ -59,33 +61,48 @@ async def test_memory_is_bounded_and_given_back():
     await second.write(bytes(400_000))
 
 
+async def press(disk: Disk) -> None:
+    """Write the disk over once, with contents that are always admitted."""
+    for number in range(disk.stats().quota // ALWAYS):
+        await keep(disk, b"small %d" % number, ALWAYS)
+    await disk.flush()
+
+
 async def test_under_pressure_a_large_content_is_written_on_its_second_request(tmp_path):
     clock = ManualClock()
-    disk = await Disk.start(tmp_path, quota=16 * MIB, memory=0, clock=clock, min_age=3600.0)
+    disk = await Disk.start(tmp_path, Settings(quota=16 * MIB, memory=0, min_age=3600.0), clock)
     try:
-        await keep(disk, b"known", LENGTH)
-        for number in range(20):
-            await keep(disk, b"flood %d" % number, LENGTH)
-        with pytest.raises(StoreFull):
+        await press(disk)
+        with pytest.raises(NotAdmitted):
             await keep(disk, b"once", LENGTH)
         assert await content_or_none(disk, b"once") is None
         assert disk.stats().refusals == 1
         await keep(disk, b"once", LENGTH)
         assert await content_or_none(disk, b"once") == content_of(b"once", LENGTH)
-        await keep(disk, b"small", 5_000)
         clock.advance(3600.0)
         assert isinstance(await disk.writer(b"later", length=LENGTH), Fill)
     finally:
         await disk.close()
 
 
-async def test_under_pressure_what_is_stored_is_replaced_at_once(tmp_path):
-    disk = await Disk.start(tmp_path, quota=16 * MIB, memory=0, clock=ManualClock(), min_age=3600.0)
+async def test_a_first_visitor_of_a_cache_that_has_room_is_never_refused(tmp_path):
+    """However much was offered before: what was given up takes no room."""
+    disk = await Disk.start(tmp_path, Settings(quota=16 * MIB, memory=0, min_age=3600.0), ManualClock())
     try:
-        for number in range(60):
-            await keep(disk, b"small %d" % number, 30_000)
-            await (await disk.writer(b"asked for", length=LENGTH)).write(b"")
-        await keep(disk, b"small 59", LENGTH)
+        for number in range(20):
+            (await disk.writer(b"given up %d" % number, length=6 * MIB)).abort()
+        for number in range(8):
+            await keep(disk, b"first %d" % number, LENGTH)
+        assert disk.stats().refusals == 0
+    finally:
+        await disk.close()
+
+
+async def test_under_pressure_what_is_stored_is_replaced_at_once(tmp_path):
+    disk = await Disk.start(tmp_path, Settings(quota=16 * MIB, memory=0, min_age=3600.0), ManualClock())
+    try:
+        await press(disk)
+        await keep(disk, b"small 511", LENGTH)
         assert disk.stats().refusals == 0
     finally:
         await disk.close()
@@ -100,10 +117,9 @@ async def test_under_pressure_what_is_stored_is_replaced_at_once(tmp_path):
 )
 async def test_requests_for_what_is_not_admitted_are_collapsed_and_the_next_one_stores_it(tmp_path, length):
     world, content = World(), content_of(b"large", length)
-    disk = await Disk.start(tmp_path, quota=128 * MIB, memory=0, clock=world.clock, min_age=3600.0)
+    disk = await Disk.start(tmp_path, Settings(quota=64 * MIB, memory=0, min_age=3600.0), world.clock)
     try:
-        for number in range(140):
-            await (await disk.writer(b"flood %d" % number, length=MIB)).write(b"")
+        await press(disk)
         context = Context(disk, {"main": world.upstream}, world.telemetry, world.clock, b"edge")
         world.driver = Driver(Sites([world.site]), context)
         refused = disk.stats().refusals
@@ -114,6 +130,8 @@ async def test_requests_for_what_is_not_admitted_are_collapsed_and_the_next_one_
             gets = [group.create_task(world.get()) for _ in range(3)]
             group.create_task(arrive(arrived, world))
         assert [get.result().content == content for get in gets] == [True] * 3
+        assert "detail=not-admitted" in gets[0].result().cache_status
+        assert "stored" not in gets[0].result().cache_status
         await settled()
         assert (len(world.asked), disk.stats().refusals - refused, disk._passing.left) == (1, 1, 16 * MIB)
         world.upstream.answers(Answer(fields=[FRESH], content=pieces))
@@ -132,6 +150,6 @@ async def arrive(arrived: asyncio.Event, world: World) -> None:
 
 
 async def settled() -> None:
-    """Wait until nothing is in the background but the flush of the disk."""
-    while alive() > 1:
+    """Wait until nothing is in the background but what the disk does for itself."""
+    while alive() > 2:
         await asyncio.sleep(0)

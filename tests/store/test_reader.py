@@ -8,7 +8,7 @@ import pytest
 
 from edge.errors import StoreDamaged
 from edge.store.record import HEADER_SIZE
-from edge.store.segment import FIRST
+from edge.store.segment_header import FIRST
 from tests.store.keeping import MIB, a_disk, content_of, content_or_none, flip, keep, read_all
 
 LENGTHS = {b"key %d" % number: length for number, length in enumerate((1, 5000, 70_000, 300_000, 2 * MIB + 5) * 3)}

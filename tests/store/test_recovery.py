@@ -4,13 +4,17 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
-from edge.store.segment import FIRST
+from edge.store import head
+from edge.store.record import Kind, encode_header, header_of, key_hash
+from edge.store.segment_header import FIRST
 from tests.store.keeping import MIB, a_disk, a_stored, content_of, content_or_none, flip, keep, read_all
 from tests.store.test_fill import keep_part
 
@@ -153,15 +157,44 @@ async def test_a_torn_tail_is_cut_and_appending_goes_on(left, tmp_path, cut, ind
     await assert_whole(left)
 
 
-async def test_damage_inside_a_segment_costs_what_lies_behind_it_when_the_index_is_made_anew(left):
+async def test_damage_inside_a_segment_costs_one_response_when_the_index_is_made_anew(left):
     shutil.rmtree(left / "index")
-    flip(last_segment(left), FIRST + 3, 1)
+    flip(min((left / "segments").iterdir()), FIRST + 3, 1)
     async with a_disk(left) as disk:
         answers = {key: await content_or_none(disk, key) for key in LENGTHS}
         assert all(answer in {None, content_of(key, LENGTHS[key])} for key, answer in answers.items())
-        assert None in answers.values()
-        assert any(answer is not None for answer in answers.values())
-        assert disk.stats().damaged == 0
+        assert list(answers.values()).count(None) == 1
+        assert disk.stats().damaged == 1
+
+
+async def test_no_content_passes_for_records(tmp_path):
+    """Not even one that is made for it, and where the header in front of it is damaged."""
+    body = head.encode(a_stored(b"victim", b"forgery-", 7, ranges=()))
+    forged = header_of(Kind.HEAD, body, key_hash=key_hash(b"victim"), generation=b"forgery-", sequence=1 << 40)
+    content = 100 * (encode_header(forged) + body)
+    async with a_disk(tmp_path) as disk:
+        writer = await disk.writer(b"attacker", length=len(content))
+        await writer.write(content)
+        await writer.commit(a_stored(b"attacker", writer.generation, len(content)))
+    shutil.rmtree(tmp_path / "index")
+    flip(last_segment(tmp_path), FIRST + 3, 1)
+    async with a_disk(tmp_path) as disk:
+        assert await disk.lookup(b"victim") == ()
+
+
+async def test_a_segment_of_the_format_before_is_read(tmp_path):
+    """It has no tag, and its control file another number."""
+    body = head.encode(a_stored(b"key", b"oldform-", None, ranges=()))
+    fields = struct.pack("<4sIIQ", b"FLsg", 1, 1, 4 * MIB)
+    record = header_of(Kind.HEAD, body, key_hash=key_hash(b"key"), generation=b"oldform-", sequence=1)
+    raw = (fields + crc32(fields).to_bytes(4, "little")).ljust(FIRST, b"\0") + encode_header(record) + body
+    (tmp_path / "segments").mkdir()
+    (tmp_path / "segments/00000001.seg").write_bytes(raw.ljust(4 * MIB, b"\0"))
+    control = struct.pack("<8sII36s", b"FLstore\n", 1, 1, bytes(36))
+    (tmp_path / "control").write_bytes(control + crc32(control).to_bytes(4, "little"))
+    for _ in range(2):
+        async with a_disk(tmp_path) as disk:
+            assert [stored.generation for stored in await disk.lookup(b"key")] == [b"oldform-"]
 
 
 async def test_a_head_whose_chunks_are_gone_says_what_is_left(left):

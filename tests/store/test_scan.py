@@ -3,15 +3,16 @@
 import pytest
 
 from edge.errors import StoreDamaged
-from edge.store.record import HEADER_SIZE, Kind, encode_header, header_of
+from edge.store.record import HEADER_SIZE, PLAIN, Kind, encode_header, header_of
 from edge.store.scan import Scan
 
 LENGTHS = [1, 200, 70_000, 3, 1 << 20, 5_000, 60_000, 1]
 
 
-def a_record(number: int, length: int) -> bytes:
+def a_record(number: int, length: int, tag: bytes = PLAIN) -> bytes:
     body = bytes([number]) * length
-    return encode_header(header_of(Kind.CHUNK, body, key_hash=bytes(16), generation=bytes(8), sequence=number)) + body
+    header = header_of(Kind.CHUNK, body, key_hash=bytes(16), generation=bytes(8), sequence=number)
+    return encode_header(header, tag) + body
 
 
 class File:
@@ -55,3 +56,26 @@ def test_a_body_that_fails_its_checksum_is_damage():
     ((offset, header),) = scan.headers(0, len(raw))
     with pytest.raises(StoreDamaged):
         scan.body(offset, header)
+
+
+TAG = b"FLrc\1\2\3\4"
+
+
+@pytest.mark.parametrize("tag", [PLAIN, TAG])
+def test_what_survives_behind_a_damaged_header_is_found_by_its_tag_alone(tag):
+    records = [a_record(number, length, tag) for number, length in enumerate(LENGTHS)]
+    # Content that holds what would pass for a record without a tag.
+    records[2] = a_record(2, 100, tag)[:HEADER_SIZE] + a_record(77, 40)
+    raw = bytearray(b"".join(records))
+    for damaged in (0, 2, 4):
+        raw[sum(map(len, records[:damaged])) + 10] ^= 1
+    scan = Scan(File(bytes(raw)).read, len(raw), tag)
+    found = [header.sequence for _, header in scan.surviving(0, len(raw))]
+    assert found == ([1, 3, 5, 6, 7] if tag == TAG else [])
+
+
+def test_a_bad_block_hides_no_more_than_what_is_searched_at_once():
+    records = [a_record(number, 1 << 20, TAG) for number in range(5)]
+    size = len(records[0])
+    file = File(b"".join(records), bad=range(size, size + 4096))
+    assert [header.sequence for _, header in Scan(file.read, 5 * size, TAG).surviving(0, 5 * size)][-2:] == [3, 4]

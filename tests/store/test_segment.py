@@ -1,20 +1,22 @@
 """Segments as files."""
 
 import os
+import resource
 import stat
 
 import pytest
 
 from edge.errors import StoreDamaged, StoreError
 from edge.store.record import Kind, encode_header, header_of
-from edge.store.segment import FIRST, Segments
+from edge.store.segment import Segment, Segments
+from edge.store.segment_header import FIRST
 
 SIZE = 1 << 20
 
 
-def a_record(number: int, body: bytes = b"content") -> bytes:
+def a_record(segment: Segment, number: int, body: bytes = b"content") -> bytes:
     header = header_of(Kind.CHUNK, body, key_hash=bytes(16), generation=bytes(8), sequence=number)
-    return encode_header(header) + body
+    return encode_header(header, segment.tag) + body
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_a_new_segment_takes_its_size_of_the_disk_at_once(segments):
 def test_records_come_back_in_their_order(segments):
     segment = segments.create(SIZE)
     for number in range(3):
-        segment.write(a_record(number))
+        segment.write(a_record(segment, number))
     found = list(segment.headers(FIRST, segment.tail))
     assert [header.sequence for _, header in found] == [0, 1, 2]
     assert [segment.body(*one) for one in found] == [b"content"] * 3
@@ -51,7 +53,7 @@ def test_records_come_back_in_their_order(segments):
 def test_records_end_where_one_is_damaged(segments):
     segment = segments.create(SIZE)
     for number in range(3):
-        segment.write(a_record(number))
+        segment.write(a_record(segment, number))
     places = [offset for offset, _ in segment.headers(FIRST, segment.tail)]
     os.pwrite(segment.fd, b"\xff", places[1] + 20)
     assert [header.sequence for _, header in segment.headers(FIRST, SIZE)] == [0]
@@ -59,10 +61,10 @@ def test_records_end_where_one_is_damaged(segments):
 
 def test_a_freed_segment_stays_readable_for_whoever_has_it(segments):
     segment = segments.create(SIZE)
-    segment.write(a_record(1))
+    segment.write(a_record(segment, 1))
     segments.drop(segment)
     assert (len(segments), segments.size, segment.path.exists()) == (0, 0, False)
-    assert segment.read(FIRST, 4) == b"FLrc"
+    assert segment.read(FIRST, 4) == segment.tag[:4]
 
 
 def test_segments_are_found_again_and_ids_go_on(segments):
@@ -104,7 +106,9 @@ def test_a_segment_that_is_not_its_own_file_is_refused_and_left_alone(segments, 
         pytest.param(lambda path: path.write_bytes(b"something else"), id="no segment"),
         pytest.param(lambda path: os.truncate(path, SIZE // 2), id="shorter than it was"),
         pytest.param(lambda path: os.truncate(path, 0), id="empty"),
-        pytest.param(lambda path: path.write_bytes(b"FLsg" + b"\x09" + path.read_bytes()[5:]), id="another version"),
+        pytest.param(
+            lambda path: path.write_bytes(path.read_bytes().replace(b"FLsg\2", b"FLsg\x09")), id="another version"
+        ),
     ],
 )
 def test_a_file_that_is_no_segment_is_freed(segments, damage):
@@ -137,3 +141,19 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path):
     (tmp_path / "segments").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StoreError):
         Segments(tmp_path / "segments").open_all()
+
+
+def test_what_is_written_in_part_is_not_there(segments):
+    """As when a disk takes some of a group and fails then."""
+    segment = segments.create(SIZE)
+    segment.write(a_record(segment, 1))
+    tail, limits = segment.tail, resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (tail + 100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            segment.write(2 * a_record(segment, 2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (segment.tail, segment.read(tail, 200)) == (tail, bytes(200))
+    segment.write(a_record(segment, 3))
+    assert [header.sequence for _, header in segment.headers(FIRST, SIZE)] == [1, 3]

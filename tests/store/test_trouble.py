@@ -1,15 +1,20 @@
 """Disks that are full, gone or read-only: storing stops, what is stored is still read, and storing goes on by itself."""
 
 import logging
+import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from errno import EIO
+from os import strerror
 from pathlib import Path
 
 import pytest
 
-from edge.errors import StoreError
+from edge.errors import StoreError, StoreFull
 from edge.store.flush import PAUSE_SECONDS
 from edge.testing.clock import ManualClock
 from tests.store.keeping import MIB, a_disk, content_of, content_or_none, directory_size, keep
@@ -49,6 +54,36 @@ def a_folder_that_takes_no_files(path: Path) -> Iterator[Trouble]:
         (path / "aside").rename(segments)
 
     yield Trouble(path / "node", breaks, mends)
+
+
+async def write(writer, length: int) -> None:
+    for _ in range(0, length, MIB):
+        await writer.write(bytes(MIB))
+
+
+@contextmanager
+def failing(segment) -> Iterator[None]:
+    """Let every read and write of a segment's file fail with EIO, as those at an unmapped address of a process do."""
+    kept, bad = os.dup(segment.fd), os.open("/proc/self/mem", os.O_RDWR)
+    os.dup2(bad, segment.fd)
+    try:
+        yield
+    finally:
+        os.dup2(kept, segment.fd)
+        os.close(kept)
+        os.close(bad)
+
+
+@contextmanager
+def stuck(executor, threads: int) -> Iterator[None]:
+    """Let every thread of an executor hang, as on a disk that does not answer."""
+    answers = threading.Event()
+    jobs = [executor.submit(answers.wait) for _ in range(threads)]
+    try:
+        yield
+    finally:
+        answers.set()
+        wait(jobs)
 
 
 TROUBLES = [a_folder_that_is_deleted, a_folder_that_is_moved, a_folder_that_takes_no_files]
@@ -119,6 +154,116 @@ async def test_a_file_system_that_becomes_read_only_is_read_on(tmp_path, caplog,
                 assert await content_or_none(disk, key) == content_of(key, 100_000)
     said = [record.message for record in caplog.records if "nothing is stored until" in record.message]
     assert len(said) == 1
+
+
+async def test_a_disk_that_fails_to_write_and_recovers(tmp_path, caplog):
+    clock = ManualClock()
+    async with a_disk(tmp_path, clock=clock) as disk:
+        before = await keep(disk, b"before", 100_000)
+        await disk.flush()
+        with failing(disk._log._active):
+            await store_until_it_is_refused(disk)
+            assert not disk.stats().is_storing
+            with pytest.raises(StoreError):
+                await disk.put(before)
+        clock.advance(PAUSE_SECONDS)
+        await keep(disk, b"after", 100_000)
+        await disk.flush()
+        assert disk.stats().is_storing
+        assert disk.stats().write_errors == 1
+        for key in (b"before", b"after"):
+            assert await content_or_none(disk, key) == content_of(key, 100_000)
+    async with a_disk(tmp_path) as disk:
+        for key in (b"before", b"after"):
+            assert await content_or_none(disk, key) == content_of(key, 100_000)
+    said = [record.message for record in caplog.records if "nothing is stored until" in record.message]
+    assert said == [f"nothing is stored until the disk takes it again: 00000001.seg cannot be written: {strerror(EIO)}"]
+
+
+async def test_what_was_not_written_leaves_pinned_what_was(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        stored = await keep(disk, b"key", 1000)
+        await disk.pin(b"key", stored.generation)
+        await disk.flush()
+        with failing(disk._log._active):
+            # Once as its replacement, and once as its own head that says otherwise.
+            for change in (keep(disk, b"key", 2000), disk.put(stored)):
+                await change
+                with pytest.raises(StoreError):
+                    await disk.flush()
+                disk._flush._paused_until = None
+                assert disk.stats().pinned_bytes == 1000 + (16 << 10)
+        assert [found.pinned for found in await disk.lookup(b"key")] == [True]
+
+
+@pytest.mark.parametrize("length", [1000, 3 * MIB])
+async def test_what_fails_to_be_read_is_a_miss_and_is_stored_again(tmp_path, length):
+    async with a_disk(tmp_path) as disk:
+        await keep(disk, b"key", length)
+        await disk.flush()
+        with failing(disk._segments.oldest):
+            assert await content_or_none(disk, b"key") is None
+            assert (await disk.lookup(b"key"), disk.stats().damaged) == ((), 1)
+        await keep(disk, b"key", length)
+        assert await content_or_none(disk, b"key") == content_of(b"key", length)
+
+
+async def test_a_disk_that_fails_at_the_end_is_not_left_cleanly(tmp_path, caplog):
+    """What was not synced is not believed to be: the next start looks at it."""
+    async with a_disk(tmp_path) as disk:
+        await keep(disk, b"key", 100_000)
+        await disk.flush()
+        # A file that cannot be synced, and that the store closes.
+        mem = os.open("/proc/self/mem", os.O_RDWR)
+        os.dup2(mem, disk._segments.oldest.fd)
+        os.close(mem)
+    assert "is not left cleanly: 00000001.seg cannot be synced" in caplog.text
+    async with a_disk(tmp_path) as disk:
+        assert not disk._node.was_clean
+        assert await content_or_none(disk, b"key") == content_of(b"key", 100_000)
+
+
+async def test_a_disk_that_takes_a_write_and_does_not_end_it_is_one_that_refuses(tmp_path, caplog):
+    """Whoever stores goes on without the store, and storing resumes by itself."""
+    async with a_disk(tmp_path, quota=256 * MIB) as disk:
+        disk._flush.patience = 0.01
+        with stuck(disk._thread, 1):
+            writer = await disk.writer(b"key", length=None)
+            with pytest.raises(StoreFull):
+                await write(writer, 100 * MIB)
+            writer.abort()
+            assert not disk.stats().is_storing
+            with pytest.raises(StoreFull):
+                await disk.writer(b"another", length=1)
+            assert disk.stats().waiting_bytes <= 18 * MIB
+        await disk.flush()
+        assert disk.stats().is_storing
+        await keep(disk, b"key", 1000)
+        assert await content_or_none(disk, b"key") == content_of(b"key", 1000)
+    said = [record.message for record in caplog.records]
+    assert said == [
+        "nothing is stored until the disk takes it again: it does not answer",
+        "the store takes new content again",
+    ]
+
+
+async def test_a_disk_that_does_not_answer_a_read_is_a_miss_and_nothing_is_thrown_away(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        await keep(disk, b"key", MIB)
+        await disk.flush()
+        (stored,) = await disk.lookup(b"key")
+        disk._reader.patience = 0.01
+        with stuck(disk._pool, 4):
+            # The first read of a long chunk waits for all of it.
+            with pytest.raises(StoreError, match="does not answer"):
+                await disk.open(stored, 0, MIB).read()
+            disk._reader._waiting = 1000
+            with pytest.raises(StoreError, match="too many"):
+                await disk.open(stored, 0, MIB).read()
+            disk._reader._waiting = 0
+        disk._reader.patience = 10.0
+        assert await content_or_none(disk, b"key") == content_of(b"key", MIB)
+        assert disk.stats().damaged == 0
 
 
 def fill_up(ballast: Path) -> None:

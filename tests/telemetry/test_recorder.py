@@ -21,7 +21,11 @@ from edge.telemetry.schema import METRICS, SECONDS
 
 ROOT = Path(__file__).parents[2]
 GAUGES = Gauges(
-    in_flight=lambda: 3, connections=lambda: 7, store=lambda: StoreStats(5, 100, 1000, 10, 20, 2),
+    in_flight=lambda: 3, connections=lambda: 7,
+    store=lambda: StoreStats(
+        objects=5, disk_bytes=100, disk_capacity=1000, index_bytes=40, memory_bytes=10, memory_capacity=20,
+        waiting_bytes=6, pinned_bytes=3, pinned_capacity=4, refusals=8, evictions=2, damaged=1, scrubbed_bytes=7, write_errors=9, is_storing=True,
+    ),
     origins=lambda: [OriginStats("app", active=1, idle=4, waiting=0)],
 )  # fmt: skip
 
@@ -98,7 +102,16 @@ def test_what_happened_can_be_scraped(recorder):
         "edge_connections": 7,
         'edge_origin_connections{origin="app",state="idle"}': 4,
         'edge_cache_bytes{tier="disk"}': 100,
+        "edge_cache_index_bytes": 40,
+        "edge_cache_waiting_bytes": 6,
+        "edge_cache_pinned_bytes": 3,
+        "edge_cache_pinned_capacity_bytes": 4,
+        "edge_cache_refusals_total": 8,
         "edge_cache_evictions_total": 2,
+        "edge_cache_damaged_total": 1,
+        "edge_cache_scrubbed_bytes_total": 7,
+        "edge_cache_write_errors_total": 9,
+        "edge_cache_storing": 1,
         'edge_build_info{node="n",version="1.2"}': 1,
     }
     assert {name: samples.get(name) for name in expected} == expected
