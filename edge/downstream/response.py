@@ -68,6 +68,23 @@ class Http1Responder:
 
     def start(self, response: Response, length: int | None) -> None:
         """Prepare the head; it leaves with the first content if that is there already, and at once if not."""
+        self._head = self._made_head(response, length)
+        self._left = length if self._sends_content else 0
+        if self._left != 0:
+            self._wire.soon(self._flush)
+
+    def answer(self, response: Response, content: bytes) -> None:
+        """Send head and content and end the response; the content of a response that has none is dropped."""
+        head = self._made_head(response, len(content))
+        if not self._sends_content:
+            self._wire.write(head)
+        elif len(content) <= _JOIN:
+            self._wire.write(head + content)
+        else:
+            self._wire.write(head, content)
+        self.is_finished = True
+
+    def _made_head(self, response: Response, length: int | None) -> bytes:
         method = b"GET" if self._request is None else self._request.method
         version = (1, 1) if self._request is None else self._request.version
         self._sends_content = may_have_content(method, response.status)
@@ -88,10 +105,7 @@ class Http1Responder:
         elif version == (1, 0):
             parts.append(b"Connection: keep-alive\r\n")
         parts.append(b"\r\n")
-        self._head = b"".join(parts)
-        self._left = length if self._sends_content else 0
-        if self._left != 0:
-            self._wire.soon(self._flush)
+        return b"".join(parts)
 
     async def send(self, data: Piece) -> None:
         """Send content and wait while the client is slow; content of a response that has none is dropped."""

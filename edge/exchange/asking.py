@@ -18,7 +18,7 @@ from edge.exchange.flight import Flight
 from edge.exchange.forward import Forwarded, forwarded_fields, forwarded_request, received_head
 from edge.exchange.reusing import deliver_stored, may_serve_stale, reuse_stored
 from edge.policy.learned import Learned
-from edge.ports import Source
+from edge.ports import Source, UpstreamResponse
 from edge.semantics.fields import FieldSection
 from edge.semantics.forwarding import connection_options
 from edge.semantics.messages import Request, Response
@@ -77,6 +77,11 @@ class Asking:
         upstream = await origin.send(
             forwarded_request(ex, fields), content, _interim_to(ex) if ex.wants_answer else None
         )
+        return self.received(ex, fields, upstream, mark)
+
+    @staticmethod
+    def received(ex: Exchange, fields: FieldSection, upstream: UpstreamResponse, mark: int) -> Forwarded:
+        """Return the origin's answer to a request with `fields`; UpstreamError when it is none to that."""
         ex.heard(upstream)
         head = received_head(upstream)
         is_unasked_304 = head.status == 304 and b"if-none-match" not in fields and b"if-modified-since" not in fields
@@ -130,7 +135,7 @@ class Asking:
         ex.outcome = "REVALIDATED"
         freshened = self._filling.freshened(ex, stored, forwarded)
         ex.ttl = self._filling.ttl(ex, freshened)
-        decision = self._decision(ex, replace(ex.request, method=b"GET"), forwarded, freshened.response)
+        decision = self.decision(ex, replace(ex.request, method=b"GET"), forwarded, freshened.response)
         if isinstance(decision, Store):
             ex.did("freshen")
             ex.is_stored = await self.put(freshened, forwarded)
@@ -190,7 +195,7 @@ class Asking:
 
     async def _fill(self, ex: Exchange, forwarded: Forwarded, question: Question) -> Fill | NotStored:
         head = forwarded.head
-        decision = self._decision(ex, ex.request, forwarded, head)
+        decision = self.decision(ex, ex.request, forwarded, head)
         if isinstance(decision, NotStored):
             return decision
         if head.status >= 500 and question.stale is not None:
@@ -200,9 +205,11 @@ class Asking:
 
     def _may_keep(self, ex: Exchange, forwarded: Forwarded, stored: StoredResponse) -> bool:
         freshened = self._filling.freshened(ex, stored, forwarded)
-        return isinstance(self._decision(ex, ex.request, forwarded, freshened.response), Store)
+        return isinstance(self.decision(ex, ex.request, forwarded, freshened.response), Store)
 
-    def _decision(self, ex: Exchange, request: Request, forwarded: Forwarded, response: Response) -> Store | NotStored:
+    @staticmethod
+    def decision(ex: Exchange, request: Request, forwarded: Forwarded, response: Response) -> Store | NotStored:
+        """Return whether a response may be stored, and how; why not, if not."""
         upstream = forwarded.upstream
         if connection_options(upstream.head.fields) & _CACHING_FIELDS:
             # Dropped for the next hop, but what they say must still be heeded here.
@@ -212,13 +219,17 @@ class Asking:
 
     async def _learn_refusal(self, ex: Exchange, forwarded: Forwarded, question: Question, reason: NotStored) -> None:
         """Draw the conclusions for later requests from a response about what the origin now has."""
-        status = forwarded.head.status
-        if reason in _OF_THE_REQUEST or status >= 500 or status in _PASSING:
+        if not teaches(reason, forwarded.head.status):
             return
         if reason is not NotStored.STORE_UNAVAILABLE:
             self._learned.not_stored(ex.key, self._context.clock.now())
         if question.validated is not None:
             await self._context.store.remove(question.validated.key, question.validated.generation)
+
+
+def teaches(reason: NotStored, status: int) -> bool:
+    """Return whether a response that is not stored says something of what the origin now has."""
+    return reason not in _OF_THE_REQUEST and status < 500 and status not in _PASSING
 
 
 def _tell_refusal(flight: Flight, reason: NotStored) -> None:

@@ -1,8 +1,11 @@
 """Request collapsing: one request leads, those like it follow (RFC 9111 §4)."""
 
+from collections.abc import Awaitable
+
 from edge.caching import reuse, validation, vary
 from edge.caching.reuse import Reuse
 from edge.caching.stored import StoredResponse
+from edge.caching.vary import Nominated
 from edge.errors import EdgeError, StoreError, UpstreamError
 from edge.exchange.asking import Asking, Question
 from edge.exchange.context import Context
@@ -10,10 +13,11 @@ from edge.exchange.exchange import Exchange
 from edge.exchange.fill import Fill
 from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight, Outcome
-from edge.exchange.forward import forwarded_fields
+from edge.exchange.forward import Forwarded, forwarded_fields
 from edge.exchange.plan import Parts, plan
 from edge.exchange.reusing import deliver_stored, may_serve_stale, reuse_stored, stale_or_raise
 from edge.policy.learned import Learned
+from edge.ports import UpstreamResponse
 from edge.tasks import spawn
 
 # How many flights one request takes part in before it goes alone.
@@ -80,6 +84,28 @@ class Collapsing:
         # Should the task be cancelled before its first step.
         spawn(validate(), name="validate").add_done_callback(lambda _: flight.lost())
 
+    def is_asked(self, key: bytes) -> bool:
+        """Return whether a request for `key` is in flight."""
+        return key in self._flights
+
+    def lead(self, key: bytes, nominated: Nominated) -> Flight:
+        """Return the flight of a request that now leads those for `key` with the same nominated values."""
+        flight = Flight(nominated, lambda: self._land(key, flight))
+        self._flights.setdefault(key, []).append(flight)
+        return flight
+
+    async def go_on(
+        self, ex: Exchange, question: Question, flight: Flight, outcome: UpstreamResponse | EdgeError, mark: int
+    ) -> None:
+        """Go on as the lead of `flight` with the origin's answer, or with why there is none."""
+
+        async def forwarded() -> Forwarded:
+            if isinstance(outcome, EdgeError):
+                raise outcome
+            return self._asking.received(ex, question.fields, outcome, mark)
+
+        await self._lead_by(ex, flight, question, forwarded())
+
     def invalidate(self, key: bytes) -> None:
         """Let nobody who comes from now on follow what is in flight for `key`."""
         self._flights.pop(key, None)
@@ -103,9 +129,7 @@ class Collapsing:
 
     def _begin(self, ex: Exchange, known: StoredResponse | None) -> Flight:
         names = self._learned.nominated(ex.key) if known is None else (name for name, _ in known.nominated)
-        flight = Flight(vary.nominate(names, ex.request.fields), lambda: self._land(ex.key, flight))
-        self._flights.setdefault(ex.key, []).append(flight)
-        return flight
+        return self.lead(ex.key, vary.nominate(names, ex.request.fields))
 
     def _land(self, key: bytes, flight: Flight) -> None:
         flights = self._flights.get(key, [])
@@ -135,9 +159,11 @@ class Collapsing:
         return isinstance(reuse.decide(ex.request, stored, now=now, rules=ex.site.reuse_rules), Reuse)
 
     async def _lead(self, ex: Exchange, flight: Flight, question: Question) -> None:
+        await self._lead_by(ex, flight, question, self._asking.forward(ex, question.fields))
+
+    async def _lead_by(self, ex: Exchange, flight: Flight, question: Question, forwarded: Awaitable[Forwarded]) -> None:
         try:
-            forwarded = await self._asking.forward(ex, question.fields)
-            await self._asking.take(ex, forwarded, question, flight)
+            await self._asking.take(ex, await forwarded, question, flight)
         except UpstreamError as error:
             flight.failed(error)
             await stale_or_raise(self._context, ex, question.stale, error)

@@ -6,6 +6,7 @@ routing, for the key and for the Host field that is forwarded.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from edge.errors import ParseError
 
@@ -73,6 +74,8 @@ def parse_target(method: bytes, raw: bytes, host: bytes | None, *, scheme: bytes
     return Target(scheme, named, match[3] or b"/", match[4])
 
 
+# The names of the sites, over and over.
+@lru_cache(maxsize=1024)
 def parse_authority(raw: bytes, scheme: bytes) -> bytes:
     """Return `raw` in lower case and without the default port of `scheme`; ParseError if it is not host[:port]."""
     match = _authority(raw)
