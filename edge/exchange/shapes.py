@@ -57,14 +57,15 @@ class ResponseShape:
     Attributes:
         is_settled: whether that is so: what is done with them does not depend on dates.
         refusal: why they are not stored, None when they are.
+        detail: its token.
         lifetime: how long they are fresh when they are, in seconds.
         names: their nominated fields.
         nominated: these, with the values that the requests have for them.
     """
 
     __slots__ = (
-        "_kept", "_node", "_own", "_said", "_shown", "_status", "is_settled", "lifetime", "names", "nominated",
-        "refusal",
+        "_kept", "_node", "_own", "_said", "_shown", "_status", "detail", "is_settled", "lifetime", "names",
+        "nominated", "refusal",
     )  # fmt: skip
 
     def __init__(self, ex: Exchange, forwarded: Forwarded) -> None:
@@ -88,6 +89,7 @@ class ResponseShape:
         else:
             self.refusal, self.lifetime = decision, 0
             self._kept, self.names, self.nominated = (), (), ()
+        self.detail = "" if self.refusal is None else self.refusal.value
         # A Date that we have to make, and a part, are for the full path.
         self.is_settled = not is_dated and b"date" in received and head.status not in {206, 304}
 
@@ -112,7 +114,7 @@ class ResponseShape:
                 fwd_status=self._status,
                 ttl=ttl,
                 stored=self.refusal is None,
-                detail="" if self.refusal is None else self.refusal.value,
+                detail=self.detail,
             ).encoded(self._node)
             own = tuple((name, status if name == b"cache-status" else value) for name, value in self._own)
             self._said = ttl, status, own

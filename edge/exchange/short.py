@@ -177,8 +177,8 @@ class ShortWay:
         shape = self._shapes.of_response(asked.shape, upstream.head) or self._learn_response(asked, upstream)
         if not shape.is_settled:
             return False
-        now = self._context.clock.now()
-        ttl = None
+        # The response has just arrived.
+        now, ttl = upstream.response_time, None
         if shape.refusal is not None:
             if teaches(shape.refusal, upstream.head.status):
                 self._learned.not_stored(asked.key, now)
@@ -229,7 +229,7 @@ class ShortWay:
         """Answer with the origin's response, and tell what happened."""
         status, sent = upstream.head.status, len(content)
         is_complete = True
-        done: tuple[str, ...] = ("store", "deliver") if shape.refusal is None else (shape.refusal.value, "pass")
+        done: tuple[str, ...] = ("store", "deliver") if shape.refusal is None else (shape.detail, "pass")
         try:
             asked.responder.answer(shape.shown(upstream.head, ttl), content)
         except DownstreamClosed as gone:
@@ -242,7 +242,7 @@ class ShortWay:
             asked.trace + done,
             shape.cache_status(ttl),
             "MISS",
-            "" if shape.refusal is None else shape.refusal.value,
+            shape.detail,
             asked.client,
             asked.shape.site.name,
             sent,
