@@ -150,7 +150,8 @@ def _ask(port: int, paths: list[bytes]) -> None:
     """Ask for each path in waves of one for each connection; SystemExit if an answer is not a whole 200."""
     with contextlib.ExitStack() as stack:
         sockets = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(min(CONNECTIONS, len(paths)))
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            for _ in range(min(CONNECTIONS, len(paths)))
         ]
         selector = stack.enter_context(selectors.DefaultSelector())
         for each in sockets:

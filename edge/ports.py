@@ -1,11 +1,11 @@
 """What the exchange needs of the world: each port is implemented by one shell package and known only here."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from edge.caching.stored import StoredResponse
 from edge.errors import EdgeError
+from edge.semantics.immutable import immutable
 from edge.semantics.messages import Request, Response
 
 #: Octets of content; whoever holds them may rely on them for as long as they like.
@@ -207,7 +207,7 @@ class Store(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@immutable(frozen=True, slots=True)
 class Record:
     """What telemetry is told of one exchange when it is over.
 

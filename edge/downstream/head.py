@@ -1,7 +1,6 @@
 """Request heads, strictly: llhttp's grammar for the fields, and a refusal of every ambiguity it leaves open (RFC 9112)."""
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import httptools
@@ -19,6 +18,7 @@ from edge.errors import (
 from edge.policy.limits import Limits
 from edge.semantics.fields import FieldSection, Line
 from edge.semantics.forwarding import check_connection_options, connection_options
+from edge.semantics.immutable import immutable
 from edge.semantics.messages import Request
 from edge.semantics.target import parse_target
 
@@ -49,7 +49,7 @@ _ANY_LINE = b"POST / HTTP/1.1\r\n"
 _SECTIONS, _LONGEST = 1024, 2048
 
 
-@dataclass(frozen=True, slots=True)
+@immutable(frozen=True, slots=True)
 class Head:
     """A request, and what its head says of the connection.
 

@@ -224,7 +224,13 @@ class ShortWay:
         return stored
 
     def _answer(
-        self, asked: Asked, shape: ResponseShape, upstream: UpstreamResponse, content: bytes, ttl: int | None, now: float
+        self,
+        asked: Asked,
+        shape: ResponseShape,
+        upstream: UpstreamResponse,
+        content: bytes,
+        ttl: int | None,
+        now: float,
     ) -> None:
         """Answer with the origin's response, and tell what happened."""
         status, sent = upstream.head.status, len(content)

@@ -102,6 +102,9 @@ class FieldSection:
 
     def _indexed(self) -> dict[bytes, list[bytes]]:
         """Return the values by name, made when first asked for: a section is asked often, but not every one is."""
+        self._by_name = unrepeated = {name: [value] for name, value in self.lines}
+        if len(unrepeated) == len(self.lines):
+            return unrepeated
         by_name: dict[bytes, list[bytes]] = {}
         for name, value in self.lines:
             by_name.setdefault(name, []).append(value)

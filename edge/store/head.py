@@ -49,13 +49,14 @@ def encode(stored: StoredResponse) -> bytes:
         raise StoreError(problem)
     fields = _encode_lines(stored.fields.lines)
     length = -1 if stored.complete_length is None else stored.complete_length
-    parts = [_FIXED.pack(stored.status, stored.request_time, stored.response_time, length, stored.epoch)]
-    parts += map(_sized, (stored.generation, stored.key, stored.method, stored.reason))
-    parts.append(_encode_nominated(stored.nominated))
-    parts.append(fields)
-    parts.append(_SIZE.pack(len(stored.ranges)))
-    parts += (_RANGE.pack(first, last) for first, last in stored.ranges)
-    body = b"".join(parts)
+    size = _SIZE.pack
+    body = b"".join([
+        _FIXED.pack(stored.status, stored.request_time, stored.response_time, length, stored.epoch),
+        size(len(stored.generation)), stored.generation, size(len(stored.key)), stored.key,
+        size(len(stored.method)), stored.method, size(len(stored.reason)), stored.reason,
+        _encode_nominated(stored.nominated), fields,
+        size(len(stored.ranges)), *[_RANGE.pack(first, last) for first, last in stored.ranges],
+    ])  # fmt: skip
     if len(body) > HEAD_LIMIT:
         raise StoreError("the head is too long to be stored")
     return body
@@ -210,6 +211,7 @@ def _problem(stored: StoredResponse) -> str | None:
     return _range_problem(stored)
 
 
+@lru_cache(maxsize=256)
 def _are_nominated(pairs: Pairs) -> bool:
     return all(is_token(name) and _is_line_free(value or b"") for name, value in pairs)
 
@@ -218,6 +220,8 @@ def _range_problem(stored: StoredResponse) -> str | None:
     length = (1 << 63) - 1 if stored.complete_length is None else stored.complete_length
     if not 0 <= length < 1 << 63:
         return "a head with an impossible length"
+    if stored.ranges == ((0, stored.complete_length),) and length:
+        return None
     edges = [edge for held in stored.ranges for edge in held]
     if edges and (edges[0] < 0 or edges[-1] > length):
         return "a head with ranges beyond its length"

@@ -301,7 +301,8 @@ class Ledger:
         self._waiting.append(entry)
         self._added += 1
         self.size += entry.size
-        self.queued.set()
+        if not self.queued.is_set():
+            self.queued.set()
         if self.size >= GROUP_SIZE:
             self.is_much.set()
 

@@ -99,7 +99,6 @@ class ScriptedUpstream:
             raise answer.error
         return ScriptedResponse(self, answer, request_time)
 
-
     def send_nowait(
         self,
         request: Request,

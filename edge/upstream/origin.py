@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+
 from edge.clock import Clock
 from edge.errors import EdgeError, UpstreamClosedEarly, UpstreamConnectError, UpstreamError, UpstreamTimeout
 from edge.semantics.messages import IDEMPOTENT_METHODS, Request
@@ -33,9 +34,7 @@ class Origin:
         self._server_name = (settings.server_name or self._addresses.host) if self._tls else None
         self._pool = Pool(self._connect, settings.limits, clock)
 
-    async def send(
-        self, request: Request, content: RequestContent | None, interim: Interim | None
-    ) -> OriginResponse:
+    async def send(self, request: Request, content: RequestContent | None, interim: Interim | None) -> OriginResponse:
         """Send `request` and return the final response's head, as the port says.
 
         An idempotent request without content is sent again, once and on a connection that has not been idle, when
