@@ -135,21 +135,24 @@ class ScriptedResponse:
         self.response_time = upstream.clock.now()
         self._upstream = upstream
         self._pieces = list(answer.content)
+        self._has_arrived = False
         upstream.open.add(self)
 
     def whole(self) -> bytes | None:
         """Return the content if all of it is there."""
         content = b"".join(piece for piece in self._pieces if isinstance(piece, bytes))
-        is_whole = all(isinstance(piece, bytes) for piece in self._pieces) and len(content) == self.content_length
-        if is_whole:
-            self.close()
-        return content if is_whole else None
+        if not all(isinstance(piece, bytes) for piece in self._pieces) or len(content) != self.content_length:
+            return None
+        # Nothing is held any more, and all of it can still be read.
+        self._has_arrived = True
+        self.close()
+        return content
 
     async def read(self) -> bytes:
         """Return the next octets of the script."""
         await self._upstream.pauses()
         while self._pieces:
-            if self not in self._upstream.open:
+            if self not in self._upstream.open and not self._has_arrived:
                 raise UpstreamClosed
             piece = self._pieces[0]
             if isinstance(piece, asyncio.Event):
