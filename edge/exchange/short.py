@@ -155,6 +155,10 @@ class ShortWay:
                 return
         except Exception:
             log.exception("a request failed by a fault of the edge")
+            if asked.flight is not None:
+                asked.flight.lost()
+            if not isinstance(outcome, EdgeError):
+                outcome.close()
             asked.responder.abort()
             self._ended(asked.exchange(self._context.node).record(self._context.clock.now()))
             asked.over()

@@ -111,7 +111,7 @@ plain_lines = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(
     pair=alike, status=statuses, other=statuses, stated=dates, lines=plain_lines, size=st.integers(0, 5),
     profile=st.sampled_from(["safe", "strict-rfc"]), collapse=st.booleans(), strip=st.booleans(), x_cache=st.booleans(),
@@ -147,7 +147,7 @@ histories = st.lists(
 ).flatmap(lambda more: steps.map(lambda some: [step for pair in zip(more, some, strict=False) for step in pair] + some))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(history=histories, profile=st.sampled_from(["safe", "strict-rfc"]), collapse=st.booleans(), strip=st.booleans())
 def test_the_short_way_answers_what_the_full_path_answers(history, profile, collapse, strip) -> None:
     async def play() -> None:
