@@ -4,4 +4,8 @@
 
 `contestants` starts each program with its own recommended tuning, `cases` says what is asked of it, `load` asks and
 reads the answer, `__main__` alternates them and prints medians and ratios.  Server and load have a core each.
+
+    python -m benchmarks.cost [hit miss pass disk] [--syscalls]
+
+counts what one request costs Foreland, on a machine that need not be quiet.
 """
