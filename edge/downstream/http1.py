@@ -25,8 +25,8 @@ _RESET = struct.pack("ii", 1, 0)
 class Http1(asyncio.Protocol):
     """One connection.
 
-    What its intake takes is answered in order by one task, or, when a request comes alone, without one.  After the last answer it lingers: nothing more is sent, and
-    what still comes is dropped, so that the client can read the answer.
+    What its intake takes is answered in order by one task, or, when a request comes alone, without one.  After the last
+    answer it lingers: nothing more is sent, and what still comes is dropped, so that the client can read the answer.
     """
 
     __slots__ = (

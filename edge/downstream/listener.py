@@ -49,7 +49,7 @@ class Passing(Protocol):
 class Listener:
     """One listening socket."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a listener needs, by name
         self,
         handle: Handle,
         refuse: Refuse,

@@ -40,7 +40,8 @@ class RequestShape:
         self._asked = ex.request.fields
         self._nominated: tuple[tuple[bytes, ...], Nominated] = (), ()
         self.site = ex.site
-        self.is_plain = not any(name in NOT_PLAIN for name, _ in self._asked)
+        is_redirected = ex.site.https_port is not None and ex.request.target.scheme == b"http"
+        self.is_plain = not is_redirected and not any(name in NOT_PLAIN for name, _ in self._asked)
         self.fields = forwarded_fields(ex)
         self.deciding = _DECIDING.union(ex.site.freshness.targets)
 
@@ -71,7 +72,7 @@ class ResponseShape:
     def __init__(self, ex: Exchange, forwarded: Forwarded) -> None:
         received, head = forwarded.upstream.head.fields, forwarded.head
         decision = Asking.decision(ex, ex.request, forwarded, head)
-        shown = with_own_fields(head.fields, ex.site, ex.node, b"", ex.outcome)
+        shown = with_own_fields(head.fields, ex.site, ex.request.target.scheme, ex.node, b"", ex.outcome)
         self._shown = _places(shown, received)
         self._own = shown.lines[len(self._shown) :]
         self._node, self._status = ex.node, head.status

@@ -509,7 +509,7 @@ class Beginning:
 class TestWithoutATask:
     async def begin(self, talking, limits=None):
         begin, hearing_ = Beginning(), hearing()
-        listener, port = await talking.listener(hearing_, limits, begin)
+        listener, port = await talking.listener(hearing_, limits, begin=begin)
         return begin, listener, await talking.client(port)
 
     async def test_one_request_after_the_other_is_answered(self, talking):

@@ -140,6 +140,10 @@ async def test_what_is_not_plain_takes_the_full_path(fields, request_) -> None:
     assert Short().begin(*fields, **request_) is None
 
 
+async def test_what_is_redirected_to_https_takes_the_full_path() -> None:
+    assert Short(https_port=8443).begin() is None
+
+
 async def test_what_is_stored_takes_the_full_path() -> None:
     short = Short()
     await short.world.warm(Answer(fields=[FRESH], content=[b"hello"]))
