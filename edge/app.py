@@ -107,6 +107,7 @@ class Node:
                 driver.refuse_unparsed,
                 limits,
                 self._clock,
+                begin=driver.begin,
                 ready=ReadyTable(driver.prepared.find, recorder.answered, self._clock, swept=driver.prepared.sweep),
                 tls=_tls(certificates, listener),
                 announcing=listener.proxy_protocol,

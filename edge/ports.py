@@ -1,10 +1,11 @@
 """What the exchange needs of the world: each port is implemented by one shell package and known only here."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from edge.caching.stored import StoredResponse
+from edge.errors import EdgeError
+from edge.semantics.immutable import immutable
 from edge.semantics.messages import Request, Response
 
 #: Octets of content; whoever holds them may rely on them for as long as they like.
@@ -62,6 +63,14 @@ class Responder(Protocol):
         ...
 
 
+class PromptResponder(Responder, Protocol):
+    """A responder that also takes a whole answer without making anybody wait."""
+
+    def answer(self, response: Response, content: bytes) -> None:
+        """Send head and content and end the response; nothing may have been started."""
+        ...
+
+
 class UpstreamResponse(Source, Protocol):
     """A response head from the origin, and its content to read."""
 
@@ -72,6 +81,10 @@ class UpstreamResponse(Source, Protocol):
 
     def close(self) -> None:
         """Let go of the connection; whatever was not read is lost."""
+        ...
+
+    def whole(self) -> bytes | None:
+        """Return all of the content if it has arrived, none of which may have been read; None if it has not."""
         ...
 
 
@@ -91,6 +104,18 @@ class Upstream(Protocol):
         Raises:
             UpstreamError: no connection, no valid response, or no response in time.
             DownstreamError: reading `content` failed.
+        """
+        ...
+
+    def send_nowait(
+        self,
+        request: Request,
+        interim: Callable[[Response], None] | None,
+        answered: Callable[[UpstreamResponse | EdgeError], None],
+    ) -> bool:
+        """Send a request without content if a connection is at hand; return whether it was sent.
+
+        `answered` is told once, and not before this returns, what `send` would return or raise.
         """
         ...
 
@@ -127,6 +152,21 @@ class Store(Protocol):
 
     async def lookup(self, key: bytes) -> Sequence[StoredResponse]:
         """Return the stored responses of `key`, the newest response first; a damaged one is left out, never raised."""
+        ...
+
+    def lacks(self, key: bytes) -> bool:
+        """Return whether `lookup` of `key` would find nothing, as far as that is known without waiting."""
+        ...
+
+    def generation(self) -> bytes:
+        """Return a generation that was never used before."""
+        ...
+
+    def keep(self, stored: StoredResponse, content: bytes) -> bool:
+        """Store a whole response of a new generation without waiting, as a writer would; False when only one can.
+
+        StoreError: it was not stored.
+        """
         ...
 
     def open(self, stored: StoredResponse, start: int, end: int) -> Closable:
@@ -183,7 +223,7 @@ class Store(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@immutable(frozen=True, slots=True)
 class Record:
     """What telemetry is told of one exchange when it is over.
 

@@ -1,14 +1,15 @@
 """What the cache keeps of a response (RFC 9111 §2)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from edge.semantics.fields import FieldSection
+from edge.semantics.immutable import immutable
 from edge.semantics.messages import Response
 
 Range = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable(frozen=True, slots=True)
 class StoredResponse:
     """The head of a stored response; its content lies in the store under `generation`.
 

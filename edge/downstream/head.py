@@ -1,7 +1,7 @@
 """Request heads, strictly: llhttp's grammar for the fields, and a refusal of every ambiguity it leaves open (RFC 9112)."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import httptools
 
@@ -18,6 +18,7 @@ from edge.errors import (
 from edge.policy.limits import Limits
 from edge.semantics.fields import FieldSection, Line
 from edge.semantics.forwarding import check_connection_options, connection_options
+from edge.semantics.immutable import immutable
 from edge.semantics.messages import Request
 from edge.semantics.target import parse_target
 
@@ -44,9 +45,11 @@ _bare_line_break = re.compile(rb"(?<!\r)\n|\r[^\n]").search
 _is_content_length = re.compile(rb"[0-9]{1,18}").fullmatch
 # What llhttp thinks of methods, targets and versions does not matter here, so it is given a request line it knows.
 _ANY_LINE = b"POST / HTTP/1.1\r\n"
+# Clients send the same fields with one request after another: how many sections are remembered, and how long ones.
+_SECTIONS, _LONGEST = 1024, 2048
 
 
-@dataclass(frozen=True, slots=True)
+@immutable(frozen=True, slots=True)
 class Head:
     """A request, and what its head says of the connection.
 
@@ -97,9 +100,8 @@ def parse_head(raw: bytes, scheme: bytes, limits: Limits) -> Head:
     version = _VERSIONS.get(match[3])
     if version is None:
         raise VersionRefused
-    fields = _parse_fields(raw[match.end() :], limits)
-    _check_ambiguities(fields, version)
-    method = match[1]
+    section = _read_section(raw[match.end() :], version, limits)
+    method, fields = match[1], section.fields
     if method == b"CONNECT":
         # Its target has a form of its own, so it is refused before that is read (RFC 9110 §9.3.6).
         raise MethodRefused
@@ -107,21 +109,70 @@ def parse_head(raw: bytes, scheme: bytes, limits: Limits) -> Head:
         raise MethodUnknown
     try:
         check_connection_options(fields)
-        target = parse_target(method, match[2], fields.get(b"host"), scheme=scheme)
+        target = parse_target(method, match[2], section.host, scheme=scheme)
     except ParseError as error:
         raise BadRequest from error
-    is_chunked = b"transfer-encoding" in fields
-    length = int(fields.get(b"content-length") or b"0")
-    has_content = is_chunked or length > 0
-    request = Request(method, target, fields, version, has_content, None if is_chunked else length or None)
-    options = connection_options(fields)
-    # An upgrade is answered as an ordinary request; what follows it may be another protocol.
-    is_last = b"close" in options or (b"upgrade" in options and b"upgrade" in fields)
+    length = section.length
+    has_content = length is None or length > 0
+    request = Request(method, target, fields, version, has_content, length or None)
     return Head(
         request,
-        wants_close=is_last or (version == (1, 0) and b"keep-alive" not in options),
-        expects_continue=has_content and version == (1, 1) and b"expect" in fields,
+        wants_close=section.is_last or (version == (1, 0) and b"keep-alive" not in section.options),
+        expects_continue=has_content and version == (1, 1) and section.expects,
     )
+
+
+class _Section(NamedTuple):
+    """What a field section says, whatever the request line.
+
+    Attributes:
+        version: of the request that it was read for.
+        limits: the ones it was held to.
+        fields: its lines.
+        options: the connection options.
+        host: the value of Host.
+        length: of the content, None when that is chunked.
+        is_last: whether no other request can follow.
+        expects: whether it has an expectation.
+    """
+
+    version: tuple[int, int]
+    limits: Limits
+    fields: FieldSection
+    options: frozenset[bytes]
+    host: bytes | None
+    length: int | None
+    is_last: bool
+    expects: bool
+
+
+_known_sections: dict[bytes, _Section] = {}
+
+
+def _read_section(raw: bytes, version: tuple[int, int], limits: Limits) -> _Section:
+    known = _known_sections.get(raw)
+    if known is not None and known.limits is limits and known.version == version:
+        return known
+    fields = _parse_fields(raw, limits)
+    _check_ambiguities(fields, version)
+    options = connection_options(fields)
+    section = _Section(
+        version,
+        limits,
+        fields,
+        options,
+        fields.get(b"host"),
+        None if b"transfer-encoding" in fields else int(fields.get(b"content-length") or b"0"),
+        # An upgrade is answered as an ordinary request; what follows it may be another protocol.
+        is_last=b"close" in options or (b"upgrade" in options and b"upgrade" in fields),
+        expects=b"expect" in fields,
+    )
+    if len(raw) <= _LONGEST:
+        if len(_known_sections) >= _SECTIONS:
+            # Begun anew rather than kept in order: what is frequent is back at once.
+            _known_sections.clear()
+        _known_sections[raw] = section
+    return section
 
 
 class _Collector:

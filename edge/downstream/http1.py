@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from edge.downstream.content import Content
+from edge.downstream.head import Head
 from edge.downstream.intake import Intake, Item
 from edge.downstream.pace import SendingPace
 from edge.downstream.response import Http1Responder
@@ -24,13 +25,14 @@ _RESET = struct.pack("ii", 1, 0)
 class Http1(asyncio.Protocol):
     """One connection.
 
-    What its intake takes is answered in order by one task.  After the last answer it lingers: nothing more is sent, and
-    what still comes is dropped, so that the client can read the answer.
+    What its intake takes is answered in order by one task, or, when a request comes alone, without one.  After the last
+    answer it lingers: nothing more is sent, and what still comes is dropped, so that the client can read the answer.
     """
 
     __slots__ = (
         "_client", "_deadline", "_drain_waiter", "_has_peer_ended", "_intake", "_is_gone", "_is_reading",
-        "_is_write_paused", "_limits", "_lingers", "_listener", "_loop", "_pace", "_served", "_task", "_transport",
+        "_is_write_paused", "_limits", "_lingers", "_listener", "_loop", "_pace", "_responder", "_served", "_task",
+        "_transport",
     )  # fmt: skip
 
     def __init__(self, listener: "Listener", client: str | None = None) -> None:
@@ -43,6 +45,8 @@ class Http1(asyncio.Protocol):
         self._has_peer_ended = False
         self._is_reading = True
         self._task: asyncio.Task[None] | None = None
+        # Of the answer that is given without a task.
+        self._responder: Http1Responder | None = None
         self._served = 0
         self._lingers = False
         self._is_gone = False
@@ -67,17 +71,12 @@ class Http1(asyncio.Protocol):
         if self._served and not self._intake.has_begun:
             # A connection that was idle: the time for a head begins with its first octet.
             self._deadline = self._loop.time() + self._limits.header_timeout
-        is_free = self._is_free()
-        if is_free and self._write_ready(self._listener.by_octets(data, self._client)):
+        if self._is_free() and (
+            self._write_ready(self._listener.by_octets(data, self._client))
+            or ((head := self._intake.lone_head(data)) is not None and self._answers_lone(data, head))
+        ):
             return
         self._intake.feed(data)
-        if (
-            is_free
-            and (head := self._intake.only_head()) is not None
-            and self._write_ready(self._listener.by_request(data, head, self._client))
-        ):
-            self._intake.queue.clear()
-            return
         self._start_serving()
         self.regulate()
 
@@ -85,7 +84,7 @@ class Http1(asyncio.Protocol):
         """Keep a half-closed connection open while an answer is owed (RFC 9112 §9.6)."""
         self._has_peer_ended = True
         self._intake.fail(DownstreamClosed())
-        return self._task is not None
+        return self._is_answering
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let whoever reads or writes know that the client is gone."""
@@ -162,7 +161,7 @@ class Http1(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """Close between requests."""
-        if self._task is None and not self._lingers and not self._intake.has_begun:
+        if not self._is_answering and not self._lingers and not self._intake.has_begun:
             self._transport.close()
 
     def check(self, now: float) -> None:
@@ -177,7 +176,7 @@ class Http1(asyncio.Protocol):
         elif self._lingers and now >= self._deadline:
             # All is with the kernel, which goes on to deliver it: no reset.
             self._transport.abort()
-        elif self._task is not None:
+        elif self._is_answering:
             if self._intake.content is not None:
                 self._intake.content.check(now)
         elif now >= self._deadline and not self._transport.is_closing():
@@ -192,10 +191,15 @@ class Http1(asyncio.Protocol):
 
     # Answering.
 
+    @property
+    def _is_answering(self) -> bool:
+        return self._task is not None or self._responder is not None
+
     def _is_free(self) -> bool:
         """Return whether what arrives now is answered next, on a connection that stays."""
         return (
             self._task is None
+            and self._responder is None
             and not self._intake.has_begun
             and not self._intake.is_deaf
             and not self._is_write_paused
@@ -213,8 +217,37 @@ class Http1(asyncio.Protocol):
             self.write(*pieces)
         return True
 
+    def _answers_lone(self, raw: bytes, head: Head) -> bool:
+        """Answer a request that came alone with a ready answer, or begin to answer it without a task."""
+        if self._write_ready(self._listener.by_request(raw, head, self._client)):
+            return True
+        self._responder = Http1Responder(self, head.request, keep_alive=True, may_stay=self._may_stay)
+        if not self._listener.begin(head.request, self._responder, self._client, self._has_answered):
+            self._responder = None
+            return False
+        self._served += 1
+        return True
+
+    def _may_stay(self) -> bool:
+        return not self._listener.is_draining
+
+    def _has_answered(self) -> None:
+        """Go on behind an answer that was given without a task."""
+        responder, self._responder = self._responder, None
+        if self._is_gone or responder is None:
+            return
+        if not responder.is_finished:
+            self._intake.queue.clear()
+            self.abort()
+        elif not responder.keep_alive:
+            self._linger()
+        elif self._intake.queue:
+            self._start_serving()
+        else:
+            self._await_request()
+
     def _start_serving(self) -> None:
-        if self._task is None and self._intake.queue:
+        if not self._is_answering and self._intake.queue:
             self._task = spawn(self._serve(), name="http1")
 
     async def _serve(self) -> None:
@@ -222,6 +255,7 @@ class Http1(asyncio.Protocol):
         queue = self._intake.queue
         try:
             while queue:
+                await self.drained()
                 if not await self._answer(queue[0]):
                     self._linger()
                     return

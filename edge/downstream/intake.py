@@ -8,7 +8,7 @@ from edge.errors import DownstreamError
 from edge.policy.limits import Limits
 
 Item = tuple[Head, Content] | DownstreamError
-_LINE_BREAK = b"\r\n"
+_LINE_BREAK, _HEAD_END = b"\r\n", b"\r\n\r\n"
 
 
 class Intake:
@@ -66,12 +66,21 @@ class Intake:
             self._input = self._input + data if self._input else data
             self.advance()
 
-    def only_head(self) -> Head | None:
-        """Return the head that is all there is: nothing before it, no content, nothing behind."""
-        if len(self.queue) != 1 or self._input or self.content is not None or self.is_deaf:
+    def lone_head(self, data: bytes) -> Head | None:
+        """Return the head that `data` is, all of it: no content, nothing behind, and it is not the last.
+
+        It is then not to be fed.  None for anything else, which is; nothing may have begun before.
+        """
+        if data.find(_HEAD_END) != len(data) - len(_HEAD_END):
             return None
-        item = self.queue[0]
-        return item[0] if isinstance(item, tuple) and not item[0].request.has_content else None
+        try:
+            head = parse_head(data, self._scheme, self._limits) if head_length(data, self._limits) else None
+        except DownstreamError:
+            return None
+        if head is None or head.request.has_content or head.wants_close:
+            return None
+        self._may_skip_line = True
+        return head
 
     def advance(self) -> None:
         """Take requests and content off the input, as many as there is room for."""

@@ -24,6 +24,8 @@ log = logging.getLogger("edge.downstream")
 
 #: Called for each request of a connection, in order; must not raise.
 Handle = Callable[[Request, Content, Http1Responder, str], Awaitable[None]]
+#: Called before it for a request that comes alone, with what to call when the answer has ended; returns whether it does.
+Begin = Callable[[Request, Http1Responder, str, Callable[[], None]], bool]
 #: Called instead for what could not be parsed as a request.
 Refuse = Callable[[DownstreamError, Http1Responder, str], Awaitable[None]]
 #: What a TLS listener offers by ALPN, the preferred one first; `Listener.protocol` speaks it.
@@ -47,31 +49,34 @@ class Passing(Protocol):
 class Listener:
     """One listening socket."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a listener needs, by name
         self,
         handle: Handle,
         refuse: Refuse,
         limits: Limits,
         clock: Clock,
         *,
+        begin: Begin = lambda _request, _responder, _client, _over: False,
         ready: ReadyTable | None = None,
         tls: TlsContexts | None = None,
         announcing: Networks = (),
         count: Callable[[str], None] = lambda _event: None,
     ) -> None:
-        """Answer with `handle`, and with `ready` first where there is one.
+        """Answer with `handle`, and with `ready` and `begin` first where there are any.
 
         Args:
             handle: answers a request.
             refuse: answers what is no request.
             limits: what a client may do.
             clock: for Date.
+            begin: begins to answer a request without a task, if it can.
             ready: answers that need no handler.
             tls: the certificates; None to speak HTTP without TLS.
             announcing: the peers that say by the PROXY protocol who the client is; all others are refused then.
             count: told of named events.
         """
         self.handle = handle
+        self.begin = begin
         self.refuse = refuse
         self.limits = limits
         self.scheme = b"http" if tls is None else b"https"

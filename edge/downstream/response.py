@@ -10,6 +10,8 @@ from edge.semantics.fields import FieldSection
 from edge.semantics.messages import REASONS, Request, Response, may_have_content
 
 _JOIN = 64 << 10
+# No value holds a line break, so this is the field and nothing else.
+_DATE = b"\r\nDate: "
 _wire_names: dict[bytes, bytes] = {}
 
 
@@ -68,11 +70,29 @@ class Http1Responder:
 
     def start(self, response: Response, length: int | None) -> None:
         """Prepare the head; it leaves with the first content if that is there already, and at once if not."""
+        self._head = self._made_head(response, length)
+        self._left = length if self._sends_content else 0
+        if self._left != 0:
+            self._wire.soon(self._flush)
+
+    def answer(self, response: Response, content: bytes) -> None:
+        """Send head and content and end the response; the content of a response that has none is dropped."""
+        head = self._made_head(response, len(content))
+        if not self._sends_content:
+            self._wire.write(head)
+        elif len(content) <= _JOIN:
+            self._wire.write(head + content)
+        else:
+            self._wire.write(head, content)
+        self.is_finished = True
+
+    def _made_head(self, response: Response, length: int | None) -> bytes:
         method = b"GET" if self._request is None else self._request.method
         version = (1, 1) if self._request is None else self._request.version
         self._sends_content = may_have_content(method, response.status)
-        parts = [encode_head(response.status, response.reason, response.fields)]
-        if b"date" not in response.fields:
+        head = encode_head(response.status, response.reason, response.fields)
+        parts = [head]
+        if _DATE not in head:
             parts.append(b"Date: %s\r\n" % self._wire.date())
         if response.status not in {204, 304}:
             if length is not None:
@@ -88,10 +108,7 @@ class Http1Responder:
         elif version == (1, 0):
             parts.append(b"Connection: keep-alive\r\n")
         parts.append(b"\r\n")
-        self._head = b"".join(parts)
-        self._left = length if self._sends_content else 0
-        if self._left != 0:
-            self._wire.soon(self._flush)
+        return b"".join(parts)
 
     async def send(self, data: Piece) -> None:
         """Send content and wait while the client is slow; content of a response that has none is dropped."""
@@ -138,17 +155,19 @@ class Http1Responder:
 
 def final_head(response: Response, length: int, date: Callable[[], bytes]) -> bytes:
     """Return the head of a response whose content follows whole, on a connection that stays (HTTP/1.1)."""
-    fields = response.fields
-    dated = b"" if b"date" in fields else b"Date: %s\r\n" % date()
+    head = encode_head(response.status, response.reason, response.fields)
+    dated = b"" if _DATE in head else b"Date: %s\r\n" % date()
     framing = b"" if response.status in {204, 304} else b"Content-Length: %d\r\n" % length
-    return b"%s%s%s\r\n" % (encode_head(response.status, response.reason, fields), dated, framing)
+    return b"%s%s%s\r\n" % (head, dated, framing)
 
 
 def encode_head(status: int, reason: bytes, fields: FieldSection) -> bytes:
     """Return status line and field lines, without the empty line that ends them."""
-    lines = [b"HTTP/1.1 %d %s\r\n" % (status, reason or REASONS.get(status, b""))]
-    lines += [b"%s: %s\r\n" % (wire_name(name), value) for name, value in fields]
-    return b"".join(lines)
+    try:
+        lines = [b"%s: %s\r\n" % (_wire_names[name], value) for name, value in fields.lines]
+    except KeyError:
+        lines = [b"%s: %s\r\n" % (wire_name(name), value) for name, value in fields.lines]
+    return b"HTTP/1.1 %d %s\r\n%s" % (status, reason or REASONS.get(status, b""), b"".join(lines))
 
 
 def wire_name(name: bytes) -> bytes:

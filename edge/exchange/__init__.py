@@ -4,8 +4,9 @@ Start with `driver` (the story); `edge.ports` says what the world must offer.  `
 request gets, `deliver` sends it, `reusing` finds it in the store.  `asking` speaks to the origin, `filling` begins to
 store what it may, `fence` keeps out what an invalidation came before.  `collapsing` lets like requests share one answer
 (`flight`); `fill` is content on its way into the store and to every client that waits, `window` what it keeps when the
-store is full.  `ranging` answers ranges of large representations by chunks.  An `assembly` is one that comes in by
-stretches (`stretch`), for any number of clients: `assembling` makes it, `bringing` fetches each stretch, under one
-validator, and stores it.  `exchange` is the state of one exchange, `site` the operator's choices.  Nothing here opens
-a socket or a file, or reads a clock of its own.
+store is full.  `short` is the way of plain requests that nothing stored answers, without a task, and `shapes` what it
+remembers of messages that come again and again.  `ranging` answers ranges of large representations by chunks.  An
+`assembly` is one that comes in by stretches (`stretch`), for any number of clients: `assembling` makes it, `bringing`
+fetches each stretch, under one validator, and stores it.  `exchange` is the state of one exchange, `site` the
+operator's choices.  Nothing here opens a socket or a file, or reads a clock of its own.
 """

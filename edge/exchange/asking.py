@@ -18,7 +18,7 @@ from edge.exchange.flight import Flight
 from edge.exchange.forward import Forwarded, forwarded_fields, forwarded_request, received_head
 from edge.exchange.reusing import deliver_stored, may_serve_stale, reuse_stored
 from edge.policy.learned import Learned
-from edge.ports import Source
+from edge.ports import Source, UpstreamResponse
 from edge.semantics.fields import FieldSection
 from edge.semantics.forwarding import connection_options
 from edge.semantics.messages import Request, Response
@@ -77,6 +77,11 @@ class Asking:
         upstream = await origin.send(
             forwarded_request(ex, fields), content, _interim_to(ex) if ex.wants_answer else None
         )
+        return self.received(ex, fields, upstream, mark)
+
+    @staticmethod
+    def received(ex: Exchange, fields: FieldSection, upstream: UpstreamResponse, mark: int) -> Forwarded:
+        """Return the origin's answer to a request with `fields`; UpstreamError when it is none to that."""
         ex.heard(upstream)
         head = received_head(upstream)
         is_unasked_304 = head.status == 304 and b"if-none-match" not in fields and b"if-modified-since" not in fields
@@ -203,7 +208,8 @@ class Asking:
         freshened = self._filling.freshened(ex, stored, forwarded)
         return isinstance(self.decision(ex, ex.request, forwarded, freshened.response), Store)
 
-    def decision(self, ex: Exchange, request: Request, forwarded: Forwarded, response: Response) -> Store | NotStored:
+    @staticmethod
+    def decision(ex: Exchange, request: Request, forwarded: Forwarded, response: Response) -> Store | NotStored:
         """Return whether, and with which fields, `response`, which the origin's answer makes, may be stored."""
         upstream = forwarded.upstream
         if connection_options(upstream.head.fields) & _CACHING_FIELDS:
@@ -214,13 +220,17 @@ class Asking:
 
     async def learn_refusal(self, ex: Exchange, forwarded: Forwarded, question: Question, reason: NotStored) -> None:
         """Draw the conclusions for later requests from a response about what the origin now has."""
-        status = forwarded.head.status
-        if reason in _OF_THE_REQUEST or status >= 500 or status in _PASSING:
+        if not teaches(reason, forwarded.head.status):
             return
         if reason is not NotStored.STORE_UNAVAILABLE:
             self._learned.not_stored(ex.key, self._context.clock.now())
         if question.validated is not None:
             await self._context.store.remove(question.validated.key, question.validated.generation)
+
+
+def teaches(reason: NotStored, status: int) -> bool:
+    """Return whether a response that is not stored says something of what the origin now has."""
+    return reason not in _OF_THE_REQUEST and status < 500 and status not in _PASSING
 
 
 def _tell_refusal(flight: Flight, reason: NotStored) -> None:

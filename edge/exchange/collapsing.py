@@ -1,7 +1,10 @@
 """Request collapsing: one request leads, those like it follow (RFC 9111 §4)."""
 
+from collections.abc import Awaitable
+
 from edge.caching import reuse, validation, vary
 from edge.caching.stored import StoredResponse
+from edge.caching.vary import Nominated
 from edge.errors import EdgeError, StoreError, UpstreamError
 from edge.exchange.asking import Asking, Question
 from edge.exchange.context import Context
@@ -9,11 +12,12 @@ from edge.exchange.exchange import Exchange
 from edge.exchange.fill import Fill
 from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight, Flights, Outcome
-from edge.exchange.forward import forwarded_fields
+from edge.exchange.forward import Forwarded, forwarded_fields
 from edge.exchange.plan import Parts, plan
 from edge.exchange.ranging import Ranging
 from edge.exchange.reusing import deliver_stored, may_answer, may_serve_stale, reuse_stored, stale_or_raise
 from edge.policy.learned import Learned
+from edge.ports import UpstreamResponse
 from edge.tasks import spawn
 
 # How many flights one request takes part in before it goes alone.
@@ -82,6 +86,26 @@ class Collapsing:
         # Should the task be cancelled before its first step.
         spawn(validate(), name="validate").add_done_callback(lambda _: flight.lost())
 
+    def is_asked(self, key: bytes) -> bool:
+        """Return whether a request for `key` is in flight."""
+        return key in self._flights
+
+    def lead(self, key: bytes, nominated: Nominated) -> Flight:
+        """Return the flight of a request that now leads those for `key` with the same nominated values."""
+        return self._flights.begin(key, nominated)
+
+    async def go_on(
+        self, ex: Exchange, question: Question, flight: Flight, outcome: UpstreamResponse | EdgeError, mark: int
+    ) -> None:
+        """Go on as the lead of `flight` with the origin's answer, or with why there is none."""
+
+        async def forwarded() -> Forwarded:
+            if isinstance(outcome, EdgeError):
+                raise outcome
+            return self._asking.received(ex, question.fields, outcome, mark)
+
+        await self._lead_by(ex, flight, question, forwarded())
+
     def invalidate(self, key: bytes) -> None:
         """Let nobody who comes from now on follow what is in flight for `key`."""
         self._flights.forget(key)
@@ -101,7 +125,7 @@ class Collapsing:
 
     def _begin(self, ex: Exchange, known: StoredResponse | None) -> Flight:
         names = self._learned.nominated(ex.key) if known is None else (name for name, _ in known.nominated)
-        return self._flights.begin(ex.key, names, ex.request.fields)
+        return self.lead(ex.key, vary.nominate(names, ex.request.fields))
 
     def _may_join(self, ex: Exchange, flight: Flight) -> bool:
         """Return whether a flight may still have an answer for this request."""
@@ -118,9 +142,11 @@ class Collapsing:
         return fill.takes_followers and may_answer(self._context, ex, fill.stored)
 
     async def _lead(self, ex: Exchange, flight: Flight, question: Question) -> None:
+        await self._lead_by(ex, flight, question, self._asking.forward(ex, question.fields))
+
+    async def _lead_by(self, ex: Exchange, flight: Flight, question: Question, forwarded: Awaitable[Forwarded]) -> None:
         try:
-            forwarded = await self._asking.forward(ex, question.fields)
-            await self._asking.take(ex, forwarded, question, flight)
+            await self._asking.take(ex, await forwarded, question, flight)
         except UpstreamError as error:
             flight.failed(error)
             await stale_or_raise(self._context, ex, question.stale, error)

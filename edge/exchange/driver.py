@@ -6,7 +6,7 @@ the pure functions of `caching`, and only carried out here and in the modules be
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
@@ -38,14 +38,19 @@ from edge.exchange.plan import Failed, is_held, plan
 from edge.exchange.prepared import PreparedAnswers
 from edge.exchange.ranging import Ranging
 from edge.exchange.reusing import may_serve_stale, reuse_stored, stale_or_raise
+from edge.exchange.short import ShortWay
 from edge.exchange.site import Site, Sites
 from edge.policy.key import apply_query, cache_key
 from edge.policy.learned import Learned
-from edge.ports import Record, Responder, Source
+from edge.ports import PromptResponder, Record, Responder, Source
 from edge.semantics.fields import FieldSection
 from edge.semantics.forwarding import loop_count
 from edge.semantics.messages import Request, Response
 from edge.semantics.target import Target, secure_target
+from edge.tasks import spawn
+
+#: What is done for an exchange.
+Work = Callable[[Exchange], Awaitable[None]]
 
 log = logging.getLogger("edge.exchange")
 
@@ -80,6 +85,9 @@ class Driver:
         self._ranging = Ranging(context, self._asking, self._filling, self._learned, self._fence)
         self._collapsing = Collapsing(context, self._asking, self._filling, self._learned, self._ranging)
         self.prepared = PreparedAnswers(sites, context.store, context.node)
+        self._short = ShortWay(
+            sites, context, self._collapsing, self._learned, self._fence, go_on=self._go_on, ended=self._ended
+        )
         self.in_flight = 0
 
     async def handle(self, request: Request, content: Source, responder: Responder, client: str) -> None:
@@ -96,22 +104,44 @@ class Driver:
             now=self._context.clock.now(),
         )
         self.in_flight += 1
+        await self._to_its_end(ex, self._answer)
+
+    def begin(self, request: Request, responder: PromptResponder, client: str, over: Callable[[], None]) -> bool:
+        """Answer one request without content as `handle` does, if it may go the short way; return whether it does.
+
+        `over` is called once the answer has ended, and not before this returns.
+        """
+        if not self._short.begin(request, responder, client, over):
+            return False
+        self.in_flight += 1
+        return True
+
+    def _go_on(self, ex: Exchange, work: Work, over: Callable[[], None]) -> None:
+        """Go on with an exchange in a task of its own."""
+        # A callback also comes when the task is cancelled before its first step.
+        spawn(self._to_its_end(ex, work), name="exchange").add_done_callback(lambda _: over())
+
+    def _ended(self, record: Record) -> None:
+        self.in_flight -= 1
+        self._context.telemetry.exchange_ended(record)
+
+    async def _to_its_end(self, ex: Exchange, work: Work) -> None:
+        """Do the work of an exchange; whatever goes wrong is answered, and told."""
         try:
-            await self._answer(ex)
+            await work(ex)
         except EdgeError as error:
             await self._refuse(ex, error)
         except asyncio.CancelledError:
             if not ex.is_complete:
                 # Were the connection closed in an orderly way, a part could pass for the whole.
                 with suppress(DownstreamClosed):
-                    responder.abort()
+                    ex.responder.abort()
             raise
         except Exception:
             log.exception("a request failed by a fault of the edge")
             await self._refuse(ex, InternalError())
         finally:
-            self.in_flight -= 1
-            self._context.telemetry.exchange_ended(ex.record(self._context.clock.now()))
+            self._ended(ex.record(self._context.clock.now()))
 
     async def refuse_unparsed(self, error: EdgeError, responder: Responder, client: str) -> None:
         """Answer what could not be parsed as a request; DownstreamClosed when the client is gone."""

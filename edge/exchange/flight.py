@@ -1,7 +1,7 @@
 """One forward request that other requests may follow (request collapsing, RFC 9111 §4)."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -39,21 +39,37 @@ class Flight:
         fill: the content to follow, when FILLING.
         stored: the response that holds, when FRESHENED.
         error: why there is no response, when FAILED.
-        alone: taken by each follower that asks the origin itself.
     """
 
-    __slots__ = ("_landed", "_told", "alone", "error", "fill", "nominated", "outcome", "stored")
+    __slots__ = ("_alone", "_landed", "_told", "error", "fill", "nominated", "outcome", "stored")
 
     def __init__(self, nominated: Nominated = (), landed: Callable[[], None] = lambda: None) -> None:
         """Begin; `landed` is called when there is nothing left to follow."""
         self.nominated = nominated
         self._landed = landed
-        self._told = asyncio.Event()
-        self.alone = asyncio.Semaphore(GO_ALONE_AT_ONCE)
+        # Most flights have no followers, who are the ones that need these.
+        self._told: asyncio.Event | None = None
+        self._alone: asyncio.Semaphore | None = None
         self.outcome: Outcome | None = None
         self.fill: Fill | None = None
         self.stored: StoredResponse | None = None
         self.error: UpstreamError | None = None
+
+    @property
+    def alone(self) -> asyncio.Semaphore:
+        """Taken by each follower that asks the origin itself."""
+        if self._alone is None:
+            self._alone = asyncio.Semaphore(GO_ALONE_AT_ONCE)
+        return self._alone
+
+    @property
+    def has_followers(self) -> bool:
+        """Whether anybody ever waited for the outcome."""
+        return self._told is not None
+
+    def land(self) -> None:
+        """Nobody need follow any more: what the lead was told can be looked up.  Only without followers."""
+        self._landed()
 
     def filling(self, fill: "Fill") -> None:
         """The response is being stored: follow it as long as it lasts; then what it stored can be looked up."""
@@ -90,6 +106,10 @@ class Flight:
 
     async def wait(self, seconds: float) -> Outcome | None:
         """Return the outcome, None when there is none after `seconds`."""
+        if self.outcome is not None:
+            return self.outcome
+        if self._told is None:
+            self._told = asyncio.Event()
         try:
             async with asyncio.timeout(seconds):
                 await self._told.wait()
@@ -101,7 +121,8 @@ class Flight:
         if self.outcome is not None:
             return False
         self.outcome = outcome
-        self._told.set()
+        if self._told is not None:
+            self._told.set()
         if outcome is not Outcome.FILLING:
             self._landed()
         return True
@@ -126,9 +147,12 @@ class Flights:
                 return flight
         return None
 
-    def begin(self, key: bytes, names: Iterable[bytes], fields: FieldSection) -> Flight:
-        """Return a new flight of a request for `key`, which is thought to vary on `names`."""
-        flight = Flight(vary.nominate(names, fields), lambda: self._land(key, flight))
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._by_key
+
+    def begin(self, key: bytes, nominated: Nominated) -> Flight:
+        """Return a new flight of a request for `key` that those with the same nominated values may join."""
+        flight = Flight(nominated, lambda: self._land(key, flight))
         self._by_key.setdefault(key, []).append(flight)
         return flight
 

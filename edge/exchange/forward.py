@@ -1,12 +1,11 @@
 """What goes to the origin, and what comes back, as messages (RFC 9110 §7.6)."""
 
-from dataclasses import dataclass
-
 from edge.exchange.exchange import Exchange
 from edge.ports import UpstreamResponse
 from edge.semantics.dates import format_date
 from edge.semantics.fields import FieldSection
 from edge.semantics.forwarding import HOP_BY_HOP, UNTRUSTED, connection_options, end_to_end
+from edge.semantics.immutable import immutable
 from edge.semantics.messages import Request, Response
 from edge.semantics.negotiation import normalised_encodings
 
@@ -16,7 +15,7 @@ _MADE_ANEW = HOP_BY_HOP | UNTRUSTED | {b"host", b"expect", b"content-length", b"
 WITHOUT_CONTENT = frozenset({b"GET", b"HEAD"})
 
 
-@dataclass(frozen=True, slots=True)
+@immutable(frozen=True, slots=True)
 class Forwarded:
     """The origin's answer.
 

@@ -174,7 +174,7 @@ class Ranging:
 
         In a validation the chunk is what comes back instead of the whole, should there be another representation.
         """
-        flight = self._flights.begin(ex.key, self._learned.nominated(ex.key), ex.request.fields)
+        flight = self._flights.begin(ex.key, vary.nominate(self._learned.nominated(ex.key), ex.request.fields))
         fields = question.fields.replacing(b"range", b"bytes=%d-%d" % (asked[0], asked[1] - 1))
         try:
             try:

@@ -55,8 +55,10 @@ def cache_key(target: Target, policy: KeyPolicy) -> bytes:
     """Return the key of `target`: injective over (scheme, authority, path, query), each part with its length."""
     authority = policy.host or target.authority
     query = b"-" if target.query is None else b"?" + target.query
-    parts = (target.scheme, authority, target.path, query)
-    return b"".join(b"%d:%s" % (len(part), part) for part in parts)
+    scheme, path = target.scheme, target.path
+    return b"%d:%s%d:%s%d:%s%d:%s" % (
+        len(scheme), scheme, len(authority), authority, len(path), path, len(query), query,
+    )  # fmt: skip
 
 
 def parse_key(key: bytes) -> Target:

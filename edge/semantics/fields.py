@@ -29,11 +29,12 @@ _boundary = re.compile(rb'"(?:[^"\\]|\\.)*+"|,|(?P<rest>".*)', re.DOTALL)
 class FieldSection:
     """An immutable, ordered sequence of field lines."""
 
-    __slots__ = ("_by_name", "lines")
+    __slots__ = ("_by_name", "_hash", "lines")
 
     def __init__(self, lines: Iterable[Line] = ()) -> None:
         self.lines: tuple[Line, ...] = tuple(lines)
         self._by_name: dict[bytes, list[bytes]] | None = None
+        self._hash: int | None = None
 
     @classmethod
     def checked(cls, lines: Iterable[Line]) -> Self:
@@ -54,10 +55,13 @@ class FieldSection:
         return name in (self._by_name or self._indexed())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, FieldSection) and self.lines == other.lines
+        return self is other or (isinstance(other, FieldSection) and self.lines == other.lines)
 
     def __hash__(self) -> int:
-        return hash(self.lines)
+        # Kept: a section that comes again and again is what tables are asked for.
+        if self._hash is None:
+            self._hash = hash(self.lines)
+        return self._hash
 
     def __repr__(self) -> str:
         return f"FieldSection({list(self.lines)!r})"
@@ -98,6 +102,9 @@ class FieldSection:
 
     def _indexed(self) -> dict[bytes, list[bytes]]:
         """Return the values by name, made when first asked for: a section is asked often, but not every one is."""
+        self._by_name = unrepeated = {name: [value] for name, value in self.lines}
+        if len(unrepeated) == len(self.lines):
+            return unrepeated
         by_name: dict[bytes, list[bytes]] = {}
         for name, value in self.lines:
             by_name.setdefault(name, []).append(value)

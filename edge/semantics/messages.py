@@ -1,8 +1,7 @@
 """Message heads: what is left of a request or a response when framing is taken away (RFC 9110 §6)."""
 
-from dataclasses import dataclass
-
 from edge.semantics.fields import FieldSection
+from edge.semantics.immutable import immutable
 from edge.semantics.target import Target
 
 #: RFC 9110 §9.2.1.
@@ -29,7 +28,7 @@ REASONS: dict[int, bytes] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@immutable(frozen=True, slots=True)
 class Request:
     """A request head.
 
@@ -48,7 +47,7 @@ class Request:
         return Request(self.method, self.target, fields, self.version, self.has_content, self.content_length)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable(frozen=True, slots=True)
 class Response:
     """A response head; `reason` may be empty."""
 

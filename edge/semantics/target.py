@@ -5,9 +5,10 @@ routing, for the key and for the Host field that is forwarded.
 """
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
 
 from edge.errors import ParseError
+from edge.semantics.immutable import immutable
 
 DEFAULT_PORTS = {b"http": b"80", b"https": b"443"}
 
@@ -25,7 +26,7 @@ _ipv6 = rb"\[[0-9A-Fa-f:.]{2,45}\]"
 _authority = re.compile(rb"(%s|%s)(?::([0-9]{0,5}))?" % (_reg_name, _ipv6)).fullmatch
 
 
-@dataclass(frozen=True, slots=True)
+@immutable(frozen=True, slots=True)
 class Target:
     """A target URI in parts; `query` is None when there is no "?", and may be empty when there is one."""
 
@@ -73,6 +74,8 @@ def parse_target(method: bytes, raw: bytes, host: bytes | None, *, scheme: bytes
     return Target(scheme, named, match[3] or b"/", match[4])
 
 
+# The names of the sites, over and over.
+@lru_cache(maxsize=1024)
 def parse_authority(raw: bytes, scheme: bytes) -> bytes:
     """Return `raw` in lower case and without the default port of `scheme`; ParseError if it is not host[:port]."""
     match = _authority(raw)

@@ -1,6 +1,7 @@
 """The store of a node: implements the exchange's `Store` port on one directory."""
 
 import asyncio
+import itertools
 import logging
 import os
 from collections.abc import Iterable, Sequence
@@ -13,13 +14,13 @@ from typing import Self
 from edge.caching.stored import StoredResponse
 from edge.clock import Clock
 from edge.errors import StoreDamaged, StoreError, StoreFull
-from edge.policy.admission import Admission
+from edge.policy.admission import ALWAYS, Admission
 from edge.store import head, recovery, visits
 from edge.store.fill import Fill
 from edge.store.flush import Flush
 from edge.store.index import HeadRef, Index
 from edge.store.layout import Layout
-from edge.store.ledger import Ledger
+from edge.store.ledger import WAITING_LIMIT, Ledger
 from edge.store.log import Log
 from edge.store.memory import SMALL, Known, Memory
 from edge.store.node import Node
@@ -113,6 +114,8 @@ class Disk:
         self._tasks = [spawn(self._keep_visits(), name="store-visits")]
         if settings.scrub_rate:
             self._tasks.append(spawn(self._scrub.run(settings.scrub_rate), name="store-scrub"))
+        # In order, because the index takes neighbours at less cost; from anywhere, because earlier runs did the same.
+        self._generations = itertools.count(int.from_bytes(os.urandom(7), "big") << 7 | 1)
         self._is_open = True
 
     @classmethod
@@ -173,6 +176,35 @@ class Disk:
             self._memory.keep_heads(name, Known(key, found))
         return found
 
+    def lacks(self, key: bytes) -> bool:
+        """Return whether `lookup` of `key` would find nothing, as far as that is known without waiting."""
+        name = key_hash(key)
+        try:
+            return self._memory.peek_heads(name) is None and not self._ledger.heads(name)
+        except StoreError:
+            # Counted by the lookup that comes now.
+            return False
+
+    def generation(self) -> bytes:
+        """Return a generation that was never used before."""
+        return next(self._generations).to_bytes(8, "big")
+
+    def keep(self, stored: StoredResponse, content: bytes) -> bool:
+        """Store a whole response of a new generation without waiting, as a writer would; False when only one can.
+
+        StoreError: it was not stored.
+        """
+        if len(content) > ALWAYS or self._ledger.size > WAITING_LIMIT:
+            return False
+        if not self._is_open or not self._flush.is_storing:
+            raise StoreFull("nothing is stored at present")
+        name = key_hash(stored.key)
+        self._admission.admits(name, len(content), is_known=True, has_room=self._has_room, now=self._clock.monotonic())
+        self._ledger.add_whole(name, stored, content)
+        if content:
+            self._memory.keep_content(stored.generation, content)
+        return True
+
     def open(self, stored: StoredResponse, start: int, end: int) -> DiskSource | MemorySource:
         """Return the octets [start, end), which `stored.ranges` holds.
 
@@ -220,7 +252,7 @@ class Disk:
         ):
             return Passing(self._passing, start)
         return Fill(
-            self._ledger, self._reader, name, extends.generation if extends is not None else os.urandom(8),
+            self._ledger, self._reader, name, extends.generation if extends is not None else self.generation(),
             start=start, limit=limit, held=extends.ranges if extends is not None else None, pinned=pinned and extends is None,
         )  # fmt: skip
 

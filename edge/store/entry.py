@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 from edge.caching.stored import StoredResponse
 from edge.errors import StoreError
+from edge.semantics.immutable import immutable
 from edge.store.record import HEADER_SIZE, Kind
 
 
-@dataclass(frozen=True, slots=True)
+@immutable(frozen=True, slots=True)
 class Entry:
     """One thing to write.
 

@@ -1,15 +1,15 @@
 """The body of a head record: a stored response's head as bytes, checked on the way out and again on the way in."""
 
-import math
 import re
 import struct
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from edge.caching.stored import Range, StoredResponse
 from edge.errors import ParseError, StoreDamaged, StoreError
-from edge.semantics.fields import FieldSection, is_field_value, is_token
+from edge.semantics.fields import FieldSection, Line, is_field_value, is_token
 from edge.store.record import HEAD_LIMIT
 
 #: The most field lines, nominated fields or ranges one head can hold.
@@ -28,7 +28,14 @@ _ABSENT = 0xFFFFFFFF
 _PINNED = b"\x01"
 # Year 10000: whatever lies behind it was never a date of HTTP.
 _LATEST = 253402300800.0
+_UNSOUND = "a head with a field line that must not be stored"
+# How many lines are remembered as they are encoded, and how long ones.
+_LINES, _LONGEST = 4096, 256
+_encoded_lines: dict[Line, bytes] = {}
 _is_line_free = re.compile(rb"[^\r\n\0]*").fullmatch
+
+
+Pairs = tuple[tuple[bytes, bytes | None], ...]
 
 
 class Outline(NamedTuple):
@@ -43,15 +50,17 @@ def encode(stored: StoredResponse) -> bytes:
     """Return `stored` as the body of a head record; StoreError if it is one that decoding would refuse."""
     if (problem := _problem(stored)) is not None:
         raise StoreError(problem)
+    fields = _encode_lines(stored.fields.lines)
     length = -1 if stored.complete_length is None else stored.complete_length
-    parts = [_FIXED.pack(stored.status, stored.request_time, stored.response_time, length, stored.epoch)]
-    parts += map(_sized, (stored.generation, stored.key, stored.method, stored.reason))
-    parts.append(_encode_pairs(stored.nominated))
-    parts.append(_encode_pairs(stored.fields.lines))
-    parts.append(_SIZE.pack(len(stored.ranges)))
-    parts += (_RANGE.pack(first, last) for first, last in stored.ranges)
-    parts += [_PINNED] * stored.pinned
-    body = b"".join(parts)
+    size = _SIZE.pack
+    body = b"".join([
+        _FIXED.pack(stored.status, stored.request_time, stored.response_time, length, stored.epoch),
+        size(len(stored.generation)), stored.generation, size(len(stored.key)), stored.key,
+        size(len(stored.method)), stored.method, size(len(stored.reason)), stored.reason,
+        _encode_nominated(stored.nominated), fields,
+        size(len(stored.ranges)), *[_RANGE.pack(first, last) for first, last in stored.ranges],
+        _PINNED if stored.pinned else b"",
+    ])  # fmt: skip
     if len(body) > HEAD_LIMIT:
         raise StoreError("the head is too long to be stored")
     return body
@@ -75,6 +84,8 @@ def decode(body: bytes) -> StoredResponse:
         None if length == -1 else length, ranges, epoch, pinned,
     )  # fmt: skip
     problem = "there are bytes behind the head" if reading.rest else _problem(stored)
+    if problem is None and not all(map(_is_sound, lines)):
+        problem = _UNSOUND
     if problem is not None:
         raise StoreDamaged(problem)
     return stored
@@ -82,7 +93,7 @@ def decode(body: bytes) -> StoredResponse:
 
 def variant_of(stored: StoredResponse) -> bytes:
     """Return 8 bytes that are the same for stored responses of one key with the same nominated fields."""
-    return _variant(_encode_pairs(stored.nominated))
+    return _variant(_encode_nominated(stored.nominated))
 
 
 def outline_of(stored: StoredResponse) -> Outline:
@@ -166,33 +177,67 @@ def _variant(nominated: bytes) -> bytes:
     return blake2b(nominated, digest_size=8).digest()
 
 
-def _encode_pairs(pairs: tuple[tuple[bytes, bytes | None], ...]) -> bytes:
+def _encode_lines(lines: tuple[Line, ...]) -> bytes:
+    """Return field lines as bytes; StoreError if one of them must not be stored."""
+    try:
+        parts = [_encoded_lines[line] for line in lines]
+    except KeyError:
+        parts = [_encoded_lines.get(line) or _encode_line(line) for line in lines]
+    return _SIZE.pack(len(lines)) + b"".join(parts)
+
+
+def _encode_line(line: Line) -> bytes:
+    if not _is_sound(line):
+        raise StoreError(_UNSOUND)
+    encoded = _sized(line[0]) + _sized(line[1])
+    if len(encoded) <= _LONGEST:
+        if len(_encoded_lines) >= _LINES:
+            # Begun anew rather than kept in order: what is frequent is back at once.
+            _encoded_lines.clear()
+        _encoded_lines[line] = encoded
+    return encoded
+
+
+def _is_sound(line: Line) -> bool:
+    name, value = line
+    return is_token(name) and is_field_value(value) and name not in _REFUSED
+
+
+# The few things that clients prefer.
+@lru_cache(maxsize=256)
+def _encode_nominated(pairs: Pairs) -> bytes:
     return _SIZE.pack(len(pairs)) + b"".join([_sized(name) + _sized(value) for name, value in pairs])
 
 
 def _problem(stored: StoredResponse) -> str | None:
-    """Return what is wrong with `stored`, or None."""
+    """Return what is wrong with `stored`, its field lines apart, or None."""
     if not stored.key or len(stored.generation) != 8 or not is_token(stored.method):
         return "a head without key, generation or method"
     if not 100 <= stored.status <= 999 or not is_field_value(stored.reason):
         return "a head with an impossible status line"
     if max(len(stored.fields), len(stored.nominated), len(stored.ranges)) > COUNT_LIMIT:
         return "a head holds too many lines"
-    if not all(is_token(name) and is_field_value(value) and name not in _REFUSED for name, value in stored.fields):
-        return "a head with a field line that must not be stored"
-    if not all(is_token(name) and _is_line_free(value or b"") for name, value in stored.nominated):
+    if stored.nominated and not _are_nominated(stored.nominated):
         return "a head with a malformed nominated field"
-    if not all(math.isfinite(time) and 0 <= time < _LATEST for time in (stored.request_time, stored.response_time)):
+    # Neither holds for what is not a number.
+    if not (0 <= stored.request_time < _LATEST and 0 <= stored.response_time < _LATEST):
         return "a head with an impossible time"
     if not 0 <= stored.epoch < 1 << 64:
         return "a head with an impossible epoch"
     return _range_problem(stored)
 
 
+@lru_cache(maxsize=256)
+def _are_nominated(pairs: Pairs) -> bool:
+    return all(is_token(name) and _is_line_free(value or b"") for name, value in pairs)
+
+
 def _range_problem(stored: StoredResponse) -> str | None:
     length = (1 << 63) - 1 if stored.complete_length is None else stored.complete_length
     if not 0 <= length < 1 << 63:
         return "a head with an impossible length"
+    if stored.ranges == ((0, stored.complete_length),) and length:
+        return None
     edges = [edge for held in stored.ranges for edge in held]
     if edges and (edges[0] < 0 or edges[-1] > length):
         return "a head with ranges beyond its length"

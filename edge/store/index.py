@@ -181,8 +181,12 @@ class Index:
 
     def heads(self, key_hash: bytes) -> Heads:
         """Return the heads of a key, the newest first."""
-        with self.reading() as transaction:
-            return self.heads_in(transaction, key_hash)
+        # Not by `reading`: this is asked for every request that is not answered from memory.
+        try:
+            with self._environment.begin() as transaction:
+                return self.heads_in(transaction, key_hash)
+        except lmdb.Error as error:
+            raise StoreDamaged(f"the index cannot be read: {error}") from error
 
     def heads_in(self, transaction: Transaction, key_hash: bytes) -> Heads:
         """Return the heads of a key as `transaction` sees them."""

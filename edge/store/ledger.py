@@ -39,6 +39,22 @@ class Filling(Protocol):
         ...
 
 
+class _Written:
+    """The writer of what was written at once."""
+
+    is_over = True
+
+    def buffered(self, offset: int) -> memoryview | None:
+        """Return None: nothing is left to be made a chunk of."""
+        return None
+
+    def fail(self, error: StoreError) -> None:
+        """Do nothing: its head fails for itself."""
+
+
+_WRITTEN = _Written()
+
+
 class Ledger:
     """Entries that wait, and the state of every key and generation they touch.
 
@@ -111,6 +127,20 @@ class Ledger:
         self.pins.put(stored.generation, charge)
         self._stored[stored.generation] = stored
         self._add_change(entry, heads)
+
+    def add_whole(self, key_hash: bytes, stored: StoredResponse, content: bytes) -> None:
+        """Let `stored`, of a new generation, be found with all of its content; StoreError as `add_head`."""
+        generation = stored.generation
+        if content:
+            self.add_chunk(key_hash, generation, 0, content)
+        # As that of a writer whose head is yet to be written, which keeps the chunk from being reclaimed before.
+        self.fills[generation] = _WRITTEN
+        try:
+            self.add_head(key_hash, stored)
+        except StoreError:
+            self.end_fill(generation)
+            self.release(generation)
+            raise
 
     def remove_heads(self, key_hash: bytes, generation: bytes | None) -> int:
         """Let `generation`, or every head of the key, not be found any more; return how many heads there were."""
@@ -305,7 +335,8 @@ class Ledger:
         self._waiting.append(entry)
         self._added += 1
         self.size += entry.size
-        self.queued.set()
+        if not self.queued.is_set():
+            self.queued.set()
         if self.size >= GROUP_SIZE:
             self.is_much.set()
 

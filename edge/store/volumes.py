@@ -80,6 +80,18 @@ class Volumes:
         """Return the stored responses of `key`, the newest response first."""
         return await self._volume(key).lookup(key)
 
+    def lacks(self, key: bytes) -> bool:
+        """Return whether `lookup` of `key` would find nothing, as far as that is known without waiting."""
+        return self._volume(key).lacks(key)
+
+    def generation(self) -> bytes:
+        """Return a generation that was never used before, in any volume."""
+        return self._common.generation()
+
+    def keep(self, stored: StoredResponse, content: bytes) -> bool:
+        """Store a whole response of a new generation without waiting; False when only a writer can."""
+        return self._volume(stored.key).keep(stored, content)
+
     def open(self, stored: StoredResponse, start: int, end: int) -> DiskSource | MemorySource:
         """Return the octets [start, end), which `stored.ranges` holds."""
         return self._volume(stored.key).open(stored, start, end)

@@ -111,4 +111,7 @@ class Counters:
 
 
 def _code(status: int) -> str:
-    return str(status) if 100 <= status <= 599 else OTHER
+    return _CODES.get(status, OTHER)
+
+
+_CODES = {status: str(status) for status in range(100, 600)}

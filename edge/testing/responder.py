@@ -61,6 +61,14 @@ class RecordingResponder:
         self.is_aborted = self._is_short()
         self.is_finished = not self.is_aborted
 
+    def answer(self, response: Response, content: bytes) -> None:
+        """Keep all of an answer."""
+        self.start(response, len(content))
+        self._check()
+        self.content += content
+        self.began.set()
+        self.finish()
+
     def abort(self) -> None:
         """Break the transfer."""
         self.is_aborted = True

@@ -42,6 +42,22 @@ class MemoryStore:
         await self.pauses()
         return list(self.heads.get(key, ()))
 
+    def lacks(self, key: bytes) -> bool:
+        """Return whether nothing is stored."""
+        return not self.heads.get(key)
+
+    def generation(self) -> bytes:
+        """Return the next generation."""
+        return next(self._numbers).to_bytes(8, "big")
+
+    def keep(self, stored: StoredResponse, content: bytes) -> bool:
+        """Store at once."""
+        if self.is_full:
+            raise StoreFull
+        self.contents[stored.generation] = bytearray(content)
+        self._replace(stored)
+        return True
+
     def open(self, stored: StoredResponse, start: int, end: int) -> "MemorySource":
         """Return octets of a stored content."""
         return MemorySource(self, stored, start, end)
@@ -59,7 +75,7 @@ class MemoryStore:
         await self.pauses()
         if self.is_full:
             raise StoreFull
-        generation = extends.generation if extends else next(self._numbers).to_bytes(8, "big")
+        generation = extends.generation if extends else self.generation()
         return MemoryWriter(self, key, generation, start, is_extension=extends is not None, pinned=pinned)
 
     async def put(self, stored: StoredResponse) -> None:

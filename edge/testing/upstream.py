@@ -9,6 +9,7 @@ from edge.errors import EdgeError, UpstreamClosed
 from edge.ports import Source
 from edge.semantics.fields import FieldSection, Line
 from edge.semantics.messages import Request, Response
+from edge.tasks import spawn
 from edge.testing.pauses import Pauses
 
 #: What content is made of: octets, an error that breaks it off, an event that is waited for.
@@ -60,6 +61,7 @@ class ScriptedUpstream:
 
     Attributes:
         requests: what was asked, in order.
+        is_at_hand: whether requests can be sent without waiting.
         contents: the request contents, in the same order.
         open: responses that are neither read to their end nor closed.
     """
@@ -67,6 +69,7 @@ class ScriptedUpstream:
     clock: Clock
     script: Script
     pauses: Pauses = field(default_factory=Pauses)
+    is_at_hand: bool = True
     requests: list[Request] = field(default_factory=list)
     contents: list[bytes] = field(default_factory=list)
     open: set["ScriptedResponse"] = field(default_factory=set)
@@ -96,6 +99,27 @@ class ScriptedUpstream:
             raise answer.error
         return ScriptedResponse(self, answer, request_time)
 
+    def send_nowait(
+        self,
+        request: Request,
+        interim: Callable[[Response], None] | None,
+        answered: Callable[["ScriptedResponse | EdgeError"], None],
+    ) -> bool:
+        """Give the answer that the script has for `request`, a turn of the loop later, where it may wait longer."""
+        if not self.is_at_hand:
+            return False
+
+        async def send() -> None:
+            try:
+                response = await self.send(request, None, interim)
+            except EdgeError as error:
+                answered(error)
+            else:
+                answered(response)
+
+        _ = spawn(send(), name="scripted")
+        return True
+
 
 class ScriptedResponse:
     """The exchange's `UpstreamResponse`."""
@@ -111,13 +135,24 @@ class ScriptedResponse:
         self.response_time = upstream.clock.now()
         self._upstream = upstream
         self._pieces = list(answer.content)
+        self._has_arrived = False
         upstream.open.add(self)
+
+    def whole(self) -> bytes | None:
+        """Return the content if all of it is there."""
+        content = b"".join(piece for piece in self._pieces if isinstance(piece, bytes))
+        if not all(isinstance(piece, bytes) for piece in self._pieces) or len(content) != self.content_length:
+            return None
+        # Nothing is held any more, and all of it can still be read.
+        self._has_arrived = True
+        self.close()
+        return content
 
     async def read(self) -> bytes:
         """Return the next octets of the script."""
         await self._upstream.pauses()
         while self._pieces:
-            if self not in self._upstream.open:
+            if self not in self._upstream.open and not self._has_arrived:
                 raise UpstreamClosed
             piece = self._pieces[0]
             if isinstance(piece, asyncio.Event):

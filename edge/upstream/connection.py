@@ -20,6 +20,8 @@ from edge.upstream.response import OriginResponse
 from edge.upstream.settings import Timeouts
 
 Interim = Callable[[Response], None]
+#: Told once of the response, or of why there is none.
+Answered = Callable[[OriginResponse | EdgeError], None]
 
 
 class Keeper(Protocol):
@@ -60,6 +62,7 @@ class Connection(asyncio.Protocol):
         self._parser: ResponseParser | None = None
         self._response: OriginResponse | None = None
         self._waiter: asyncio.Future[OriginResponse] | None = None
+        self._answered: Answered | None = None
         self._interim: Interim | None = None
         self._request_time = 0.0
         self._is_sent = True
@@ -109,6 +112,19 @@ class Connection(asyncio.Protocol):
             elif waiter.exception() is None:
                 waiter.result().close()
             raise
+
+    def begin(self, method: bytes, head: bytes, interim: Interim | None, answered: Answered) -> None:
+        """Send a request without content, whose `head` is ready to send, and have `answered` told what `exchange` returns.
+
+        The connection must be usable.  A response that arrives in one piece is whole when it is told.
+        """
+        self._parser = ResponseParser(method)
+        self._interim = interim
+        self._answered = answered
+        self._is_sent = True
+        self._request_time = self._clock.now()
+        self._write(head)
+        self._deadline.set(self._timeouts.first_byte)
 
     def close(self) -> None:
         """Close an idle connection."""
@@ -215,32 +231,36 @@ class Connection(asyncio.Protocol):
             parser.interim.clear()
 
     def _pass_content(self, parser: ResponseParser, head: Response) -> None:
-        if not self._is_paused:
-            self._deadline.set(self._timeouts.between_bytes)
-        response = self._response
-        if response is None and (response := self._begin_response(parser, head)) is None:
-            return
+        response, waiter, answered = self._response, self._waiter, self._answered
+        is_new = response is None
+        if response is None:
+            if answered is None and (waiter is None or waiter.done()):
+                # Nobody waits for it any more.
+                self.abort()
+                return
+            response = self._response = self._new_response(parser, head)
         if parser.pieces:
             response.put(parser.pieces)
             parser.pieces.clear()
         if parser.is_complete:
             self._finish(parser, response)
+        elif not self._is_paused:
+            self._deadline.set(self._timeouts.between_bytes)
+        if is_new:
+            self._waiter = self._answered = None
+            if answered is not None:
+                answered(response)
+            elif waiter is not None:
+                waiter.set_result(response)
 
-    def _begin_response(self, parser: ResponseParser, head: Response) -> OriginResponse | None:
-        """Give the response to who waits for it; None, and no connection any more, when nobody does."""
-        waiter = self._waiter
-        if waiter is None or waiter.done():
-            self.abort()
-            return None
-        response = self._response = OriginResponse(
+    def _new_response(self, parser: ResponseParser, head: Response) -> OriginResponse:
+        return OriginResponse(
             head,
             parser.content_length,
             request_time=self._request_time,
             response_time=self._clock.now(),
             flow=self,
         )
-        waiter.set_result(response)
-        return response
 
     def _finish(self, parser: ResponseParser, response: OriginResponse) -> None:
         """End the exchange cleanly; hand the connection back, or close it when it cannot be used again."""
@@ -278,7 +298,7 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, error: EdgeError) -> None:
         """End the exchange with `error`, if there is one, and the connection."""
-        response, waiter = self._response, self._waiter
+        response, waiter, answered = self._response, self._waiter, self._answered
         self._forget_exchange()
         if response is not None:
             response.fail(error)
@@ -287,9 +307,11 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._gone()
+        if answered is not None:
+            answered(error)
 
     def _forget_exchange(self) -> None:
-        self._parser = self._response = self._waiter = self._interim = None
+        self._parser = self._response = self._waiter = self._answered = self._interim = None
 
     def _gone(self) -> None:
         self._transport = None

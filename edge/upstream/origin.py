@@ -2,13 +2,13 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
 
 from edge.clock import Clock
-from edge.errors import UpstreamClosedEarly, UpstreamConnectError, UpstreamError, UpstreamTimeout
-from edge.semantics.messages import IDEMPOTENT_METHODS, Request, Response
+from edge.errors import EdgeError, UpstreamClosedEarly, UpstreamConnectError, UpstreamError, UpstreamTimeout
+from edge.semantics.messages import IDEMPOTENT_METHODS, Request
+from edge.tasks import spawn
 from edge.upstream.addresses import Addresses, Lookup, system_lookup
-from edge.upstream.connection import Connection
+from edge.upstream.connection import Answered, Connection, Interim
 from edge.upstream.pool import Pool, PoolStatistics
 from edge.upstream.request import RequestContent, request_head
 from edge.upstream.response import OriginResponse
@@ -34,9 +34,7 @@ class Origin:
         self._server_name = (settings.server_name or self._addresses.host) if self._tls else None
         self._pool = Pool(self._connect, settings.limits, clock)
 
-    async def send(
-        self, request: Request, content: RequestContent | None, interim: Callable[[Response], None] | None
-    ) -> OriginResponse:
+    async def send(self, request: Request, content: RequestContent | None, interim: Interim | None) -> OriginResponse:
         """Send `request` and return the final response's head, as the port says.
 
         An idempotent request without content is sent again, once and on a connection that has not been idle, when
@@ -49,6 +47,35 @@ class Origin:
         except UpstreamClosedEarly:
             if content is not None or request.method not in IDEMPOTENT_METHODS:
                 raise
+        return await self._send_again(request, head, content, interim)
+
+    def send_nowait(self, request: Request, interim: Interim | None, answered: Answered) -> bool:
+        """Send `request`, if a connection is at hand, and have `answered` told what `send` returns, as the port says."""
+        head = request_head(request, self.settings.authority)
+        connection = self._pool.take_idle()
+        if connection is None:
+            return False
+
+        def answered_or_again(outcome: OriginResponse | EdgeError) -> None:
+            if isinstance(outcome, UpstreamClosedEarly) and request.method in IDEMPOTENT_METHODS:
+                _ = spawn(again(), name="upstream-again")
+            else:
+                answered(outcome)
+
+        async def again() -> None:
+            try:
+                response = await self._send_again(request, head, None, interim)
+            except EdgeError as error:
+                answered(error)
+            else:
+                answered(response)
+
+        connection.begin(request.method, head, interim, answered_or_again)
+        return True
+
+    async def _send_again(
+        self, request: Request, head: bytes, content: RequestContent | None, interim: Interim | None
+    ) -> OriginResponse:
         connection = await self._pool.acquire(fresh=True)
         return await connection.exchange(request, head, content, interim)
 

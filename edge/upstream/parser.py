@@ -6,12 +6,14 @@ lies behind its end is decided here, because llhttp does not know the request's 
 
 import re
 from enum import Enum, auto
+from typing import Any
 
 import httptools
 
 from edge.errors import UpstreamProtocolError
 from edge.semantics.fields import FieldSection, Line, is_token, list_members
 from edge.semantics.messages import Response, may_have_content
+from edge.upstream.whole import connection_options, whole_response
 
 # RFC 9112 §7: content in one of these would be given on still coded.
 _CODINGS = frozenset({b"chunked", b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"})
@@ -22,7 +24,6 @@ INTERIM_LIMIT = 10
 
 # RFC 9112 §4; a missing reason phrase may lose its space too, as many origins do it.
 _status_line = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t \x21-\x7e\x80-\xff]*))?\r\n").match
-_idle_timeout = re.compile(rb"timeout=([0-9]{1,9})", re.IGNORECASE).fullmatch
 
 
 class Framing(Enum):
@@ -62,6 +63,9 @@ class _Findings:
         self.is_complete = True
 
 
+_NOTHING = _Findings()
+
+
 class ResponseParser:
     """Takes the bytes of one connection apart, from the request's end to the response's.
 
@@ -96,7 +100,9 @@ class ResponseParser:
         self._left = 0
         self._excess = 0
         self._tail = b""
-        self._expect_head()
+        self._raw = b""
+        self._found = _NOTHING
+        self._llhttp: Any = None
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the connection.
@@ -104,7 +110,11 @@ class ResponseParser:
         Raises:
             UpstreamProtocolError: they are not a valid response, or break a limit.
         """
-        self.has_begun = True
+        if not self.has_begun:
+            self.has_begun = True
+            if self._take_whole(data):
+                return
+            self._expect_head()
         while self.head is None:
             if not data:
                 return
@@ -118,6 +128,17 @@ class ResponseParser:
         """Take the clean end of the connection, which ends content that has no other end."""
         if self.head is not None and self._framing is Framing.UNTIL_CLOSE:
             self._end(surplus=False)
+
+    def _take_whole(self, data: bytes) -> bool:
+        whole = whole_response(self._method, data, lines=LINES_LIMIT, octets=HEAD_LIMIT)
+        if whole is None:
+            return False
+        self.head, content, self.is_reusable, self.idle_timeout = whole
+        self.content_length = len(content)
+        if content:
+            self.pieces.append(content)
+        self.is_complete = True
+        return True
 
     def _expect_head(self) -> None:
         self._raw = b""
@@ -165,8 +186,8 @@ class ResponseParser:
 
     def _start(self, head: Response, *, is_http_1_1: bool) -> None:
         """Find the framing of the content; llhttp has refused a doubtful Content-Length, and one beside a coding."""
-        self.is_reusable = is_http_1_1
         is_coded = is_chunked = False
+        options = []
         for name, value in head.fields.lines:
             if name == b"content-length":
                 self.content_length = int(value)
@@ -177,7 +198,9 @@ class ResponseParser:
                     raise UpstreamProtocolError("transfer coding other than chunked")
                 is_coded = True
             elif name in {b"connection", b"keep-alive"}:
-                self._read_connection_options(value)
+                options.append(value)
+        may_stay, self.idle_timeout = connection_options(options)
+        self.is_reusable = is_http_1_1 and may_stay
         self.head = head
         if not may_have_content(self._method, head.status) or self.content_length == 0:
             self._end(surplus=False)
@@ -188,13 +211,6 @@ class ResponseParser:
             self._framing, self._left = Framing.LENGTH, self.content_length
         else:
             self.is_reusable = False
-
-    def _read_connection_options(self, value: bytes) -> None:
-        for option in list_members(value):
-            if option.lower() == b"close":
-                self.is_reusable = False
-            elif (match := _idle_timeout(option)) is not None:
-                self.idle_timeout = int(match[1])
 
     def _feed_content(self, data: bytes) -> None:
         match self._framing:

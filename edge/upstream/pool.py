@@ -62,8 +62,7 @@ class Pool:
             NoHealthyOrigin: the queue is full, the wait was too long, or the pool is closed.
         """
         while not self._is_closed:
-            if not fresh and (connection := self._pop_idle()) is not None:
-                self._reused += 1
+            if not fresh and (connection := self.take_idle()) is not None:
                 return connection
             if self._take_slot(evict=fresh):
                 return await self._open()
@@ -74,6 +73,13 @@ class Pool:
                 self._reused += 1
                 return connection
         raise NoHealthyOrigin("the pool is closed")
+
+    def take_idle(self) -> Connection | None:
+        """Return a connection that can be reused, on which an exchange must begin at once; None when there is none."""
+        connection = None if self._is_closed else self._pop_idle()
+        if connection is not None:
+            self._reused += 1
+        return connection
 
     def release(self, connection: Connection) -> None:
         """Give a connection to the first who waits, or keep it for the next who asks."""

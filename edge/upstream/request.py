@@ -5,12 +5,16 @@ from functools import lru_cache
 from typing import Protocol
 
 from edge.errors import InternalError
+from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request
 
 #: The fields that this connection makes itself.
 _OURS = frozenset({b"host", b"connection", b"content-length", b"transfer-encoding"})
 #: RFC 9110 §8.6: methods that define a meaning for content say so even when there is none.
 _METHODS_WITH_CONTENT = frozenset({b"POST", b"PUT", b"PATCH"})
+# Clients send the same fields with one request after another: how many sections are remembered, and how long ones.
+_SECTIONS, _LONGEST = 1024, 2048
+_known_fields: dict[FieldSection, bytes] = {}
 _has_control = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 
 
@@ -21,19 +25,33 @@ def request_head(request: Request, authority: bytes | None = None) -> bytes:
         InternalError: a part of the request would break out of its line.
     """
     target = request.target
-    lines = [b"%s %s HTTP/1.1\r\nHost: %s" % (request.method, target.path_and_query, authority or target.authority)]
-    lines += [b"%s: %s" % (_written_name(name), value) for name, value in request.fields.lines if name not in _OURS]
+    line = b"%s %s HTTP/1.1\r\nHost: %s" % (request.method, target.path_and_query, authority or target.authority)
+    if not line.count(b"\r") == line.count(b"\n") == 1 or _has_control(line):
+        raise InternalError("a request line holds a control character")
+    lines = _written_fields(request.fields)
     if request.content_length is not None:
-        lines.append(b"Content-Length: %d" % request.content_length)
-    elif request.has_content:
-        lines.append(b"Transfer-Encoding: chunked")
-    elif request.method in _METHODS_WITH_CONTENT:
-        lines.append(b"Content-Length: 0")
-    head = b"\r\n".join(lines)
-    # One line break between two lines and one within the first: any other was smuggled in by a value.
-    if not head.count(b"\r") == head.count(b"\n") == len(lines) or _has_control(head):
-        raise InternalError("a request line or field holds a control character")
-    return head + b"\r\n\r\n"
+        return b"%s%s\r\nContent-Length: %d\r\n\r\n" % (line, lines, request.content_length)
+    if request.has_content:
+        return b"%s%s\r\nTransfer-Encoding: chunked\r\n\r\n" % (line, lines)
+    if request.method in _METHODS_WITH_CONTENT:
+        return b"%s%s\r\nContent-Length: 0\r\n\r\n" % (line, lines)
+    return b"%s%s\r\n\r\n" % (line, lines)
+
+
+def _written_fields(fields: FieldSection) -> bytes:
+    """Return the lines of a section, each behind its line break; InternalError when one would be two."""
+    if (known := _known_fields.get(fields)) is not None:
+        return known
+    lines = [b"%s: %s" % (_written_name(name), value) for name, value in fields.lines if name not in _OURS]
+    written = b"".join([b"\r\n" + line for line in lines])
+    # Any other line break than ours was smuggled in by a value.
+    if not written.count(b"\r") == written.count(b"\n") == len(lines) or _has_control(written):
+        raise InternalError("a field holds a control character")
+    if len(written) <= _LONGEST:
+        if len(_known_fields) >= _SECTIONS:
+            _known_fields.clear()
+        _known_fields[fields] = written
+    return written
 
 
 class RequestContent(Protocol):

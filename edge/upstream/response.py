@@ -76,6 +76,10 @@ class OriginResponse:
                 self._waiter = None
         return self._take()
 
+    def whole(self) -> bytes | None:
+        """Return all of the content if it has arrived, none of which may have been read; None if it has not."""
+        return b"".join(self._pieces) if self._ended else None
+
     def close(self) -> None:
         """Drop what was not read; before the end this costs the connection."""
         if (flow := self._flow) is not None:

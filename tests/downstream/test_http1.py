@@ -1,5 +1,6 @@
 import asyncio
 import socket
+import struct
 from contextlib import suppress
 from dataclasses import replace
 
@@ -482,3 +483,117 @@ async def send_for_ever(responder: Http1Responder) -> None:
     responder.start(Response(200, NO_FIELDS), None)
     while True:
         await responder.send(bytes(1 << 16))
+
+
+class Beginning:
+    """Takes every request that comes alone, to answer it once the test says so."""
+
+    def __init__(self) -> None:
+        self.begun: asyncio.Queue = asyncio.Queue()
+        self.is_over = False
+
+    def __call__(self, request, responder, client, over) -> bool:
+        if self.is_over:
+            return False
+        self.begun.put_nowait((request, responder, over))
+        return True
+
+    async def answer(self) -> bytes:
+        """Answer the next request with its path, and return that."""
+        request, responder, over = await self.begun.get()
+        responder.answer(Response(200, NO_FIELDS), request.target.path)
+        over()
+        return request.target.path
+
+
+class TestWithoutATask:
+    async def begin(self, talking, limits=None):
+        begin, hearing_ = Beginning(), hearing()
+        listener, port = await talking.listener(hearing_, limits, begin=begin)
+        return begin, listener, await talking.client(port)
+
+    async def test_one_request_after_the_other_is_answered(self, talking):
+        begin, _, client = await self.begin(talking)
+        for path in (b"/1", b"/2", b"/3"):
+            await client.send(GET % path)
+            assert await begin.answer() == path
+            answer = await client.answer()
+            assert (answer.content, answer.closes) == (path, False)
+
+    async def test_what_comes_meanwhile_is_answered_behind_it_in_order(self, talking):
+        begin, _, client = await self.begin(talking)
+        await client.send(GET % b"/1")
+        request, responder, over = await begin.begun.get()
+        await client.send(GET % b"/2" + GET % b"/3")
+        for _ in range(3):
+            await asyncio.sleep(0)
+        begin.is_over = True
+        responder.answer(Response(200, NO_FIELDS), request.target.path)
+        over()
+        contents = [(await client.answer()).content for _ in range(3)]
+        assert contents == [b"/1", b"GET /2 ", b"GET /3 "]
+
+    @pytest.mark.parametrize(
+        "wire",
+        [
+            pytest.param(CLOSING, id="the last request"),
+            pytest.param(POST % b"Content-Length: 2" + b"ab", id="a request with content"),
+            pytest.param(GET % b"/a" + GET % b"/b", id="requests in one segment"),
+            pytest.param(b"\r\n" + GET % b"/a", id="an empty line first"),
+            pytest.param(b"GET /a HTTP/1.1\r\n\r\n", id="a malformed request"),
+        ],
+    )
+    async def test_what_does_not_come_alone_has_a_task(self, talking, wire):
+        begin, _, client = await self.begin(talking)
+        await client.send(wire)
+        await client.answer()
+        assert begin.begun.empty()
+
+    async def test_an_answer_that_is_not_finished_resets_the_connection(self, talking):
+        begin, _, client = await self.begin(talking)
+        await client.send(GET % b"/1")
+        _, _, over = await begin.begun.get()
+        over()
+        assert await client.ended() == b""
+
+    async def test_a_client_that_left_is_not_written_to(self, talking):
+        begin, listener, client = await self.begin(talking)
+        await client.send(GET % b"/1")
+        _, responder, over = await begin.begun.get()
+        # By RST: a FIN could be that of a client that still reads.
+        client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.writer.transport.abort()
+        await listener.drained()
+        with pytest.raises(DownstreamClosed):
+            responder.answer(Response(200, NO_FIELDS), b"")
+        over()
+
+    async def test_a_half_closed_client_has_its_answer(self, talking):
+        begin, _, client = await self.begin(talking)
+        await client.send(GET % b"/1")
+        request, responder, over = await begin.begun.get()
+        client.writer.write_eof()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        responder.answer(Response(200, NO_FIELDS), request.target.path)
+        over()
+        assert (await client.answer()).content == b"/1"
+        assert await client.rest() == b""
+
+    async def test_draining_waits_for_it_and_makes_it_the_last(self, talking):
+        begin, listener, client = await self.begin(talking)
+        await client.send(GET % b"/1")
+        request, responder, over = await begin.begun.get()
+        listener.drain()
+        responder.answer(Response(200, NO_FIELDS), request.target.path)
+        over()
+        assert (await client.answer()).closes
+        assert await client.rest() == b""
+
+    async def test_the_last_of_as_many_requests_as_are_served_has_a_task(self, talking):
+        begin, _, client = await self.begin(talking, Limits(requests_per_connection=2))
+        await client.send(GET % b"/1")
+        await begin.answer()
+        await client.answer()
+        await client.send(GET % b"/2")
+        assert (await client.answer()).closes

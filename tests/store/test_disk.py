@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from edge.errors import StoreDamaged, StoreError, StoreFull
+from edge.policy.admission import ALWAYS
 from edge.ports import Store, Writer
 from edge.semantics.fields import FieldSection
 from edge.store.disk import Disk
@@ -248,3 +249,60 @@ async def test_many_at_once(tmp_path):
     async with a_disk(tmp_path, quota=128 * MIB) as disk, asyncio.TaskGroup() as group:
         for number in range(60):
             group.create_task(store_and_read(number))
+
+
+@pytest.mark.parametrize("memory", [0, 4 * MIB], ids=["disk", "memory"])
+@pytest.mark.parametrize("length", [0, 1, 1000, ALWAYS])
+async def test_what_is_kept_at_once_comes_back_as_what_a_writer_wrote(tmp_path, length, memory):
+    content = content_of(b"key", length)
+    async with a_disk(tmp_path, memory=memory) as disk:
+        assert disk.lacks(b"key")
+        stored = a_stored(b"key", disk.generation(), length)
+        assert disk.keep(stored, content)
+        assert not disk.lacks(b"key")
+        assert await disk.lookup(b"key") == (stored,)
+        assert await content_or_none(disk, b"key") == content
+        await disk.flush()
+        assert not disk.lacks(b"key")
+        assert await content_or_none(disk, b"key") == content
+    async with a_disk(tmp_path, memory=memory) as disk:
+        assert await content_or_none(disk, b"key") == content
+
+
+async def test_what_is_kept_at_once_replaces_its_variant(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        await keep(disk, b"key", 10)
+        stored = a_stored(b"key", disk.generation(), 3)
+        assert disk.keep(stored, b"new")
+        await disk.flush()
+        assert await disk.lookup(b"key") == (stored,)
+        assert await read_all(disk.open(stored, 0, 3)) == b"new"
+
+
+async def test_a_long_content_is_for_a_writer(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        assert not disk.keep(a_stored(b"key", disk.generation(), ALWAYS + 1), bytes(ALWAYS + 1))
+        assert disk.lacks(b"key")
+
+
+async def test_a_head_that_cannot_be_stored_leaves_nothing_behind(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        with pytest.raises(StoreError):
+            disk.keep(a_stored(b"key", disk.generation(), 3, fields=FieldSection([(b"connection", b"x")])), b"abc")
+        assert disk.lacks(b"key")
+        await disk.flush()
+        assert disk.stats().objects == 0
+
+
+async def test_nothing_is_kept_once_the_store_is_closed(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        await disk.close()
+        with pytest.raises(StoreFull):
+            disk.keep(a_stored(b"key", disk.generation(), 3), b"abc")
+
+
+async def test_generations_differ(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        generations = [disk.generation() for _ in range(1000)]
+        assert len(set(generations)) == 1000
+        assert {len(generation) for generation in generations} == {8}

@@ -7,7 +7,7 @@ import ssl
 import pytest
 import trustme
 
-from edge.errors import UpstreamClosed, UpstreamConnectError, UpstreamTimeout
+from edge.errors import EdgeError, UpstreamClosed, UpstreamConnectError, UpstreamTimeout
 from edge.upstream.origin import Origin
 from edge.upstream.settings import OriginSettings, Timeouts
 from tests.upstream.scripted import Content, ManualClock, a_request, answering, content_of
@@ -298,3 +298,112 @@ async def test_tls_content_ended_by_the_connection_is_whole_only_with_close_noti
 def test_authorities_that_cannot_be_read():
     with pytest.raises(OSError):
         Origin(OriginSettings("main", "https", "a.test", 443, ca_file="/nonexistent"), ManualClock())
+
+
+async def told(edge, request=None, interim=None):
+    """Send without waiting; return the outcome and whether it was whole when it was told."""
+    outcome = asyncio.get_running_loop().create_future()
+
+    def answered(response) -> None:
+        content = None if isinstance(response, EdgeError) else response.whole()
+        outcome.set_result((response, content))
+
+    assert edge.send_nowait(request or a_request(), interim, answered)
+    return await outcome
+
+
+async def always_ok(peer) -> None:
+    while True:
+        await peer.head()
+        await peer.send(OK)
+
+
+class TestWithoutWaiting:
+    async def test_nothing_is_sent_without_an_idle_connection(self, serving):
+        scripted, edge = await serving.pair(always_ok)
+        assert not edge.send_nowait(a_request(), None, lambda _: None)
+        assert scripted.connections == 0
+
+    async def test_a_response_in_one_piece_is_whole_and_its_connection_free_again(self, serving):
+        scripted, edge = await serving.pair(always_ok)
+        await fetch(edge)
+        for _ in range(3):
+            response, content = await told(edge)
+            assert (response.head.status, content, await content_of(response)) == (200, b"hello", b"hello")
+        assert (scripted.connections, edge.statistics().idle) == (1, 1)
+
+    async def test_one_in_two_pieces_is_told_with_its_head_and_read_on(self, serving):
+        rest = asyncio.Event()
+
+        async def script(peer) -> None:
+            await peer.head()
+            await peer.send(OK)
+            await peer.head()
+            await peer.send(OK[:-3])
+            await rest.wait()
+            await peer.send(OK[-3:])
+
+        _, edge = await serving.pair(script)
+        await fetch(edge)
+        response, content = await told(edge)
+        assert content is None
+        rest.set()
+        assert await content_of(response) == b"hello"
+
+    async def test_interim_responses_are_handed_on(self, serving):
+        async def script(peer) -> None:
+            await peer.head()
+            await peer.send(OK)
+            await peer.head()
+            await peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK)
+
+        _, edge = await serving.pair(script)
+        await fetch(edge)
+        interims = []
+        _, content = await told(edge, interim=interims.append)
+        assert content == b"hello"
+        assert [response.status for response in interims] == [103]
+
+    @pytest.mark.parametrize("by_reset", [False, True], ids=["by FIN", "by RST"])
+    async def test_the_request_is_sent_again_when_the_connection_dies(self, serving, by_reset):
+        script = DyingWhenReused(by_reset=by_reset)
+        _, edge = await serving.pair(script)
+        await fetch(edge)
+        _, content = await told(edge)
+        assert content == b"hello"
+        assert script.received == [(0, b"GET"), (0, b"GET"), (1, b"GET")]
+
+    async def test_a_request_that_is_not_idempotent_is_not(self, serving):
+        _, edge = await serving.pair(DyingWhenReused())
+        await fetch(edge)
+        error, _ = await told(edge, a_request(b"POST"))
+        assert isinstance(error, UpstreamClosed)
+
+    async def test_nor_is_one_whose_response_had_begun(self, serving):
+        _, edge = await serving.pair(DyingWhenReused(sent=b"HTTP/1.1 2"))
+        await fetch(edge)
+        error, _ = await told(edge)
+        assert isinstance(error, UpstreamClosed)
+
+    async def test_the_second_attempt_may_fail_as_well(self, serving):
+        async def script(peer) -> None:
+            await peer.head()
+            if peer.number == 0:
+                await peer.send(OK)
+                await peer.head()
+
+        _, edge = await serving.pair(script)
+        await fetch(edge)
+        error, _ = await told(edge)
+        assert isinstance(error, UpstreamClosed)
+
+    async def test_an_origin_that_keeps_us_waiting_is_told(self, serving):
+        async def script(peer) -> None:
+            await peer.head()
+            await peer.send(OK)
+            await peer.closed_by_edge()
+
+        _, edge = await serving.pair(script, timeouts=Timeouts(first_byte=0.05))
+        await fetch(edge)
+        error, _ = await told(edge)
+        assert isinstance(error, UpstreamTimeout)

@@ -1,0 +1,177 @@
+"""What requests with the same fields, and responses with the same deciding fields, have in common.
+
+Clients repeat themselves, and so do origins: what follows from their fields alone is worked out once, by the functions
+that work it out for any message, and looked up from then on.  Only what cannot change the outcome is left out of what is
+looked up by: the values of response fields that no rule reads, and those of dates and validators, of which the rules read
+no more than whether they are there, except for responses that are not settled.
+"""
+
+from edge.caching.freshness import Lifetime
+from edge.caching.reuse import Fwd
+from edge.caching.status import CacheStatus
+from edge.caching.storing import NotStored, Store
+from edge.caching.vary import Nominated, nominate, nominated_names
+from edge.exchange.asking import Asking
+from edge.exchange.exchange import Exchange, with_own_fields
+from edge.exchange.forward import Forwarded, forwarded_fields
+from edge.exchange.prepared import NOT_PLAIN
+from edge.semantics.fields import FieldSection, Line
+from edge.semantics.messages import Request, Response
+
+# The fields whose values decide, beside the ones targeted at caches.
+_DECIDING = frozenset({b"cache-control", b"connection", b"vary", b"via"})
+# So many shapes are remembered of requests, and of responses; each of so many lines and octets at most.
+_SHAPES, _LINES, _OCTETS = 2048, 64, 4096
+
+
+class RequestShape:
+    """GET requests for one authority with the same fields, from one client.
+
+    Attributes:
+        site: the site that answers.
+        is_plain: whether nothing but the key and the nominated fields has a say in the answer.
+        fields: what goes to the origin.
+        deciding: the names of the response fields whose values decide.
+    """
+
+    __slots__ = ("_asked", "_nominated", "deciding", "fields", "is_plain", "site")
+
+    def __init__(self, ex: Exchange) -> None:
+        self._asked = ex.request.fields
+        self._nominated: tuple[tuple[bytes, ...], Nominated] = (), ()
+        self.site = ex.site
+        is_redirected = ex.site.https_port is not None and ex.request.target.scheme == b"http"
+        self.is_plain = not is_redirected and not any(name in NOT_PLAIN for name, _ in self._asked)
+        self.fields = forwarded_fields(ex)
+        self.deciding = _DECIDING.union(ex.site.freshness.targets)
+
+    def nominated(self, names: tuple[bytes, ...]) -> Nominated:
+        """Return the values of the fields called `names`."""
+        if self._nominated[0] != names:
+            self._nominated = names, nominate(names, self._asked)
+        return self._nominated[1]
+
+
+class ResponseShape:
+    """Responses to requests of one shape that are treated alike.
+
+    Attributes:
+        is_settled: whether that is so: what is done with them does not depend on dates.
+        refusal: why they are not stored, None when they are.
+        detail: its token.
+        lifetime: how long they are fresh when they are, in seconds.
+        names: their nominated fields.
+        nominated: these, with the values that the requests have for them.
+    """
+
+    __slots__ = (
+        "_kept", "_node", "_own", "_said", "_shown", "_status", "detail", "is_settled", "lifetime", "names",
+        "nominated", "refusal",
+    )  # fmt: skip
+
+    def __init__(self, ex: Exchange, forwarded: Forwarded) -> None:
+        received, head = forwarded.upstream.head.fields, forwarded.head
+        decision = Asking.decision(ex, ex.request, forwarded, head)
+        shown = with_own_fields(head.fields, ex.site, ex.request.target.scheme, ex.node, b"", ex.outcome)
+        self._shown = _places(shown, received)
+        self._own = shown.lines[len(self._shown) :]
+        self._node, self._status = ex.node, head.status
+        self._said: tuple[int | None, bytes, tuple[Line, ...]] | None = None
+        is_dated = decision is NotStored.NO_LIFETIME
+        if isinstance(decision, Store):
+            self.refusal, self.lifetime = None, decision.freshness.lifetime
+            self._kept = _places(decision.fields, received)
+            self.names = nominated_names(head.fields) or ()
+            self.nominated = nominate(self.names, ex.request.fields)
+            without_dates = {Lifetime.S_MAXAGE, Lifetime.MAX_AGE, Lifetime.DEFAULT}
+            if not ex.site.freshness.heuristic:
+                without_dates.add(Lifetime.NONE)
+            is_dated = decision.freshness.source not in without_dates
+        else:
+            self.refusal, self.lifetime = decision, 0
+            self._kept, self.names, self.nominated = (), (), ()
+        self.detail = "" if self.refusal is None else self.refusal.value
+        # A Date that we have to make, and a part, are for the full path.
+        self.is_settled = not is_dated and b"date" in received and head.status not in {206, 304}
+
+    def shown(self, response: Response, ttl: int | None) -> Response:
+        """Return the response as a client gets it, with `ttl` seconds of freshness left, None when it is not stored."""
+        lines = response.fields.lines
+        return response.with_fields(FieldSection([*[lines[place] for place in self._shown], *self._saying(ttl)[2]]))
+
+    def kept(self, response: Response) -> FieldSection:
+        """Return the fields that are stored."""
+        lines = response.fields.lines
+        return FieldSection([lines[place] for place in self._kept])
+
+    def cache_status(self, ttl: int | None) -> bytes:
+        """Return the Cache-Status member of such an answer."""
+        return self._saying(ttl)[1]
+
+    def _saying(self, ttl: int | None) -> tuple[int | None, bytes, tuple[Line, ...]]:
+        if self._said is None or self._said[0] != ttl:
+            status = CacheStatus(
+                Fwd.URI_MISS,
+                fwd_status=self._status,
+                ttl=ttl,
+                stored=self.refusal is None,
+                detail=self.detail,
+            ).encoded(self._node)
+            own = tuple((name, status if name == b"cache-status" else value) for name, value in self._own)
+            self._said = ttl, status, own
+        return self._said
+
+
+class Shapes:
+    """The shapes seen of late."""
+
+    def __init__(self) -> None:
+        self._requests: dict[tuple[FieldSection, bytes, bytes, str], RequestShape] = {}
+        self._responses: dict[tuple[object, ...], ResponseShape] = {}
+
+    def of_request(self, request: Request, client: str) -> RequestShape | None:
+        """Return the shape of a GET request, None when it was not learnt."""
+        return self._requests.get((request.fields, request.target.authority, request.target.scheme, client))
+
+    def learn_request(self, ex: Exchange) -> RequestShape:
+        """Return the shape of the exchange's request, and remember it if it is not too large."""
+        shape, target = RequestShape(ex), ex.request.target
+        if _is_small(ex.request.fields):
+            if len(self._requests) >= _SHAPES:
+                # Begun anew rather than kept in order: what is frequent is back at once.
+                self._requests.clear()
+            self._requests[ex.request.fields, target.authority, target.scheme, ex.client] = shape
+        return shape
+
+    def of_response(self, shape: RequestShape, response: Response) -> ResponseShape | None:
+        """Return the shape of a response to a request of `shape`, None when it was not learnt."""
+        return self._responses.get(_deciding(shape, response))
+
+    def learn_response(self, shape: RequestShape, ex: Exchange, forwarded: Forwarded) -> ResponseShape:
+        """Return the shape of the origin's response, and remember it if it is not too large."""
+        learnt, received = ResponseShape(ex, forwarded), forwarded.upstream.head
+        if _is_small(received.fields):
+            if len(self._responses) >= _SHAPES:
+                self._responses.clear()
+            self._responses[_deciding(shape, received)] = learnt
+        return learnt
+
+
+def _deciding(shape: RequestShape, response: Response) -> tuple[object, ...]:
+    lines, names = response.fields.lines, shape.deciding
+    return (
+        shape,
+        response.status,
+        tuple([line[0] for line in lines]),
+        tuple([line[1] for line in lines if line[0] in names]),
+    )
+
+
+def _places(kept: FieldSection, received: FieldSection) -> tuple[int, ...]:
+    """Return which of the lines `received` are among those `kept`, themselves and not only by name."""
+    same = set(map(id, kept))
+    return tuple(place for place, line in enumerate(received) if id(line) in same)
+
+
+def _is_small(fields: FieldSection) -> bool:
+    return len(fields) <= _LINES and sum(len(name) + len(value) for name, value in fields) <= _OCTETS

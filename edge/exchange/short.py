@@ -1,0 +1,267 @@
+"""The short way of a plain request that nothing stored answers: to the origin and back without a task.
+
+It begins where `Driver.handle` would, and does what that does when nobody has to wait for anything but the origin: a
+connection is at hand, the response comes in one piece, and the store takes it at once.  Whatever is otherwise goes on in a
+task, with the functions of the full path, from where it is.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from edge.caching.freshness import current_age
+from edge.caching.reuse import Fwd
+from edge.caching.stored import StoredResponse
+from edge.errors import DownstreamClosed, EdgeError, StoreError
+from edge.exchange.asking import Question, teaches
+from edge.exchange.collapsing import Collapsing
+from edge.exchange.context import Context
+from edge.exchange.exchange import Exchange
+from edge.exchange.fence import Fence
+from edge.exchange.flight import Flight
+from edge.exchange.forward import Forwarded, received_head
+from edge.exchange.shapes import RequestShape, ResponseShape, Shapes
+from edge.exchange.site import Sites
+from edge.policy.key import apply_query, cache_key
+from edge.policy.learned import Learned
+from edge.ports import PromptResponder, Record, UpstreamResponse
+from edge.semantics.messages import Request, Response
+from edge.semantics.target import Target
+
+log = logging.getLogger("edge.exchange")
+
+#: Runs an exchange on to its end in a task of its own.
+GoOn = Callable[[Exchange, Callable[[Exchange], Awaitable[None]], Callable[[], None]], None]
+
+
+class Asked:
+    """A request that is on its way to the origin."""
+
+    __slots__ = (
+        "began", "client", "flight", "has_left", "is_alone", "key", "mark", "over", "request", "responder", "shape",
+        "target",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        shape: RequestShape,
+        request: Request,
+        target: Target,
+        responder: PromptResponder,
+        client: str,
+        began: float,
+        over: Callable[[], None],
+    ) -> None:
+        self.shape, self.request, self.target = shape, request, target
+        self.responder, self.client, self.began, self.over = responder, client, began, over
+        self.key = cache_key(target, shape.site.key)
+        self.flight: Flight | None = None
+        self.is_alone = self.has_left = False
+        self.mark = 0
+
+    @property
+    def trace(self) -> tuple[str, ...]:
+        """What was done so far."""
+        return ("lookup", "miss", "alone", "forward") if self.is_alone else ("lookup", "miss", "forward")
+
+    def exchange(self, node: bytes) -> Exchange:
+        """Return the exchange as the full path would have it by now."""
+        ex = Exchange(
+            self.request,
+            None,
+            self.responder,
+            client=self.client,
+            node=node,
+            site=self.shape.site,
+            target=self.target,
+            now=self.began,
+        )
+        ex.key = self.key
+        ex.trace += self.trace
+        if self.has_left:
+            ex.did(DownstreamClosed.detail)
+        ex.forwards(Fwd.URI_MISS)
+        return ex
+
+
+class ShortWay:
+    """Begins the short way of requests, and ends it."""
+
+    def __init__(
+        self,
+        sites: Sites,
+        context: Context,
+        collapsing: Collapsing,
+        learned: Learned,
+        fence: Fence,
+        *,
+        go_on: GoOn,
+        ended: Callable[[Record], None],
+    ) -> None:
+        """Go the short way between what the full path uses; `ended` is told of each exchange that stayed on it."""
+        self._sites, self._context, self._collapsing = sites, context, collapsing
+        self._learned, self._fence = learned, fence
+        self._go_on, self._ended = go_on, ended
+        self._shapes = Shapes()
+
+    def begin(self, request: Request, responder: PromptResponder, client: str, over: Callable[[], None]) -> bool:
+        """Send a request to the origin if it may go the short way; return whether it does."""
+        if request.method != b"GET" or request.has_content or request.version != (1, 1):
+            return False
+        shape = self._shapes.of_request(request, client) or self._learn_request(request, responder, client)
+        if shape is None or not shape.is_plain:
+            return False
+        context, site = self._context, shape.site
+        now = context.clock.now()
+        target = request.target if request.target.query is None else apply_query(request.target, site.key)
+        asked = Asked(shape, request, target, responder, client, now, over)
+        asked.is_alone = not site.collapse or self._learned.is_uncacheable(asked.key, now)
+        if not context.store.lacks(asked.key) or (not asked.is_alone and self._collapsing.is_asked(asked.key)):
+            return False
+        asked.mark = self._fence.mark
+
+        def interim(response: Response) -> None:
+            self._interim(asked, response)
+
+        def answered(outcome: UpstreamResponse | EdgeError) -> None:
+            self._answered(asked, outcome)
+
+        sent = Request(b"GET", target, shape.fields)
+        if not context.origins[site.origin].send_nowait(sent, interim, answered):
+            return False
+        if not asked.is_alone:
+            asked.flight = self._collapsing.lead(asked.key, shape.nominated(self._learned.nominated(asked.key)))
+        return True
+
+    def _learn_request(self, request: Request, responder: PromptResponder, client: str) -> RequestShape | None:
+        site = self._sites.find(request.target.host)
+        if site is None:
+            return None
+        node, now = self._context.node, self._context.clock.now()
+        ex = Exchange(
+            request, None, responder, client=client, node=node, site=site, target=request.target, now=now
+        )  # fmt: skip
+        return self._shapes.learn_request(ex)
+
+    def _interim(self, asked: Asked, response: Response) -> None:
+        try:
+            asked.responder.interim(response)
+        except DownstreamClosed:
+            asked.has_left = True
+
+    def _answered(self, asked: Asked, outcome: UpstreamResponse | EdgeError) -> None:
+        """Answer at once, or in a task where that may take time."""
+        try:
+            if not isinstance(outcome, EdgeError) and self._take(asked, outcome):
+                return
+        except Exception:
+            log.exception("a request failed by a fault of the edge")
+            if asked.flight is not None:
+                asked.flight.lost()
+            if not isinstance(outcome, EdgeError):
+                outcome.close()
+            asked.responder.abort()
+            self._ended(asked.exchange(self._context.node).record(self._context.clock.now()))
+            asked.over()
+            return
+        flight = asked.flight or Flight()
+        question = Question(asked.shape.fields)
+        self._go_on(
+            asked.exchange(self._context.node),
+            lambda ex: self._collapsing.go_on(ex, question, flight, outcome, asked.mark),
+            asked.over,
+        )
+
+    def _take(self, asked: Asked, upstream: UpstreamResponse) -> bool:
+        """Do what the full path would with a response that is whole and of a settled shape; False for any other."""
+        content = upstream.whole()
+        if content is None or upstream.content_length != len(content) or asked.has_left:
+            return False
+        if asked.flight is not None and asked.flight.has_followers:
+            return False
+        shape = self._shapes.of_response(asked.shape, upstream.head) or self._learn_response(asked, upstream)
+        if not shape.is_settled:
+            return False
+        # The response has just arrived.
+        now, ttl = upstream.response_time, None
+        if shape.refusal is not None:
+            if teaches(shape.refusal, upstream.head.status):
+                self._learned.not_stored(asked.key, now)
+        elif (stored := self._stored(asked, shape, upstream, content)) is not None:
+            ttl = int(shape.lifetime - current_age(stored, now))
+        else:
+            return False
+        if asked.flight is not None:
+            asked.flight.land()
+        self._answer(asked, shape, upstream, content, ttl, now)
+        return True
+
+    def _learn_response(self, asked: Asked, upstream: UpstreamResponse) -> ResponseShape:
+        forwarded = Forwarded(upstream, received_head(upstream), asked.mark)
+        return self._shapes.learn_response(asked.shape, asked.exchange(self._context.node), forwarded)
+
+    def _stored(
+        self, asked: Asked, shape: ResponseShape, upstream: UpstreamResponse, content: bytes
+    ) -> StoredResponse | None:
+        """Return the response as it is stored, None when the store takes it only from a writer, or not at all."""
+        head, length = upstream.head, len(content)
+        stored = StoredResponse(
+            asked.key,
+            self._context.store.generation(),
+            b"GET",
+            shape.nominated,
+            head.status,
+            head.reason,
+            shape.kept(head),
+            upstream.request_time,
+            upstream.response_time,
+            length,
+            ((0, length),) if length else (),
+        )
+        if self._fence.lets_through(asked.key, asked.mark):
+            try:
+                if not self._context.store.keep(stored, content):
+                    return None
+            except StoreError:
+                # The writer that is tried next fails as well, and is counted.
+                return None
+        self._learned.varies(asked.key, shape.names)
+        return stored
+
+    def _answer(
+        self,
+        asked: Asked,
+        shape: ResponseShape,
+        upstream: UpstreamResponse,
+        content: bytes,
+        ttl: int | None,
+        now: float,
+    ) -> None:
+        """Answer with the origin's response, and tell what happened."""
+        status, sent = upstream.head.status, len(content)
+        is_complete = True
+        done: tuple[str, ...] = ("store", "deliver") if shape.refusal is None else (shape.detail, "pass")
+        try:
+            asked.responder.answer(shape.shown(upstream.head, ttl), content)
+        except DownstreamClosed as gone:
+            status, sent, is_complete = 499, 0, False
+            done = (*done, gone.detail)
+        seconds = max(0.0, now - asked.began)
+        record = Record(
+            asked.request,
+            status,
+            asked.trace + done,
+            shape.cache_status(ttl),
+            "MISS",
+            shape.detail,
+            asked.client,
+            asked.shape.site.name,
+            sent,
+            asked.began,
+            seconds,
+            seconds,
+            upstream.response_time - upstream.request_time,
+            upstream.head.status,
+            is_complete,
+        )
+        self._ended(record)
+        asked.over()
