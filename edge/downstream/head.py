@@ -98,7 +98,7 @@ def parse_head(raw: bytes, scheme: bytes, limits: Limits) -> Head:
     if version is None:
         raise VersionRefused
     fields = _parse_fields(raw[match.end() :], limits)
-    _check_ambiguities(fields, version)
+    check_ambiguities(fields, version)
     method = match[1]
     if method == b"CONNECT":
         # Its target has a form of its own, so it is refused before that is read (RFC 9110 §9.3.6).
@@ -150,7 +150,8 @@ def _parse_fields(section: bytes, limits: Limits) -> FieldSection:
     return FieldSection(lines)
 
 
-def _check_ambiguities(fields: FieldSection, version: tuple[int, int]) -> None:
+def check_ambiguities(fields: FieldSection, version: tuple[int, int]) -> None:
+    """Raise what makes a field section ambiguous: a field too often, or framing that two readers could read apart."""
     seen: set[bytes] = set()
     for name, value in fields:
         if name in seen and name in SINGLETONS:
