@@ -112,6 +112,7 @@ class Node:
                 tls=_tls(certificates, listener),
                 announcing=listener.proxy_protocol,
                 count=recorder.count,
+                h2c=listener.h2c,
             )
             for listener in self._config.listeners
         ]
@@ -284,6 +285,8 @@ def _limits(config: Config) -> Limits:
         body_timeout=limits.body_timeout,
         send_timeout=limits.send_timeout,
         requests_per_connection=limits.requests_per_connection,
+        streams=limits.streams,
+        streams_per_connection=limits.streams_per_connection,
         connections=limits.connections,
         handshakes=limits.handshakes,
         handshake_timeout=limits.handshake_timeout,

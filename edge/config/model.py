@@ -16,12 +16,13 @@ from edge.config.lines import Keys
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """Where clients are accepted."""
+    """Where clients are accepted, and what they may speak there."""
 
     address: Address
     tls: Literal["internal"] | tuple[CertificateFiles, ...] | None
     client_ca: Path | None
     proxy_protocol: tuple[Network, ...]
+    h2c: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,8 @@ class Limits:
     body_timeout: float
     send_timeout: float
     requests_per_connection: int
+    streams: int
+    streams_per_connection: int
     connections: int
     handshakes: int
     handshake_timeout: float

@@ -154,7 +154,7 @@ def _read_section(raw: bytes, version: tuple[int, int], limits: Limits) -> _Sect
     if known is not None and known.limits is limits and known.version == version:
         return known
     fields = _parse_fields(raw, limits)
-    _check_ambiguities(fields, version)
+    check_ambiguities(fields, version)
     options = connection_options(fields)
     section = _Section(
         version,
@@ -201,7 +201,8 @@ def _parse_fields(section: bytes, limits: Limits) -> FieldSection:
     return FieldSection(lines)
 
 
-def _check_ambiguities(fields: FieldSection, version: tuple[int, int]) -> None:
+def check_ambiguities(fields: FieldSection, version: tuple[int, int]) -> None:
+    """Raise what makes a field section ambiguous: a field too often, or framing that two readers could read apart."""
     seen: set[bytes] = set()
     for name, value in fields:
         if name in seen and name in SINGLETONS:

@@ -8,26 +8,27 @@ from typing import Protocol
 
 from edge.clock import Clock
 from edge.downstream.announced import AnnouncedConnection, Networks
-from edge.downstream.content import Content
+from edge.downstream.choosing import Choosing
 from edge.downstream.head import Head
 from edge.downstream.http1 import Http1
+from edge.downstream.http2.connection import Http2
 from edge.downstream.ready import ReadyTable
-from edge.downstream.response import Http1Responder
 from edge.downstream.tls import Tls
 from edge.downstream.tls_contexts import TlsContexts
 from edge.errors import DownstreamError
 from edge.policy.limits import Limits
+from edge.ports import PromptResponder, Responder, Source
 from edge.semantics.dates import format_date
 from edge.semantics.messages import Request
 
 log = logging.getLogger("edge.downstream")
 
 #: Called for each request of a connection, in order; must not raise.
-Handle = Callable[[Request, Content, Http1Responder, str], Awaitable[None]]
+Handle = Callable[[Request, Source, Responder, str], Awaitable[None]]
 #: Called before it for a request that comes alone, with what to call when the answer has ended; returns whether it does.
-Begin = Callable[[Request, Http1Responder, str, Callable[[], None]], bool]
+Begin = Callable[[Request, PromptResponder, str, Callable[[], None]], bool]
 #: Called instead for what could not be parsed as a request.
-Refuse = Callable[[DownstreamError, Http1Responder, str], Awaitable[None]]
+Refuse = Callable[[DownstreamError, Responder, str], Awaitable[None]]
 #: What a TLS listener offers by ALPN, the preferred one first; `Listener.protocol` speaks it.
 PROTOCOLS = ("http/1.1",)
 _BACKLOG = 4096
@@ -46,6 +47,22 @@ class Passing(Protocol):
         ...
 
 
+class Connection(Protocol):
+    """A connection at HTTP."""
+
+    def close_if_idle(self) -> None:
+        """Close between requests, or as soon as those in progress are answered."""
+        ...
+
+    def check(self, now: float) -> None:
+        """Act on whatever the client takes too long for."""
+        ...
+
+    def abort(self) -> None:
+        """Reset it; does nothing once it is gone."""
+        ...
+
+
 class Listener:
     """One listening socket."""
 
@@ -61,6 +78,7 @@ class Listener:
         tls: TlsContexts | None = None,
         announcing: Networks = (),
         count: Callable[[str], None] = lambda _event: None,
+        h2c: bool = False,
     ) -> None:
         """Answer with `handle`, and with `ready` and `begin` first where there are any.
 
@@ -74,6 +92,7 @@ class Listener:
             tls: the certificates; None to speak HTTP without TLS.
             announcing: the peers that say by the PROXY protocol who the client is; all others are refused then.
             count: told of named events.
+            h2c: whether clients may begin with HTTP/2 without TLS.
         """
         self.handle = handle
         self.begin = begin
@@ -86,7 +105,8 @@ class Listener:
         self._ready = ready
         self._tls = tls
         self._announcing = announcing
-        self._connections: set[Http1] = set()
+        self._h2c = h2c
+        self._connections: set[Connection] = set()
         # In the order in which they came.
         self._arriving: dict[Passing, None] = {}
         self._leaving: set[Passing] = set()
@@ -133,11 +153,13 @@ class Listener:
 
     def entrance(self, client: str | None = None) -> asyncio.Protocol:
         """Return what a connection begins with, for `client` if that is not the peer."""
-        return Http1(self, client) if self._tls is None else Tls(self, self._tls.front, client)
+        if self._tls is not None:
+            return Tls(self, self._tls.front, client)
+        return Choosing(self, client) if self._h2c else Http1(self, client)
 
-    def protocol(self, _negotiated: str | None, client: str | None) -> asyncio.Protocol:
+    def protocol(self, negotiated: str | None, client: str | None) -> asyncio.Protocol:
         """Return what speaks the protocol that was negotiated by ALPN; None is HTTP/1.1 (RFC 7301)."""
-        return Http1(self, client)
+        return Http2(self, client) if negotiated == "h2" else Http1(self, client)
 
     def arrived(self, connection: Passing) -> None:
         """Take note of a connection that is not at HTTP yet; it makes the oldest of too many give up.
@@ -163,13 +185,13 @@ class Listener:
         self._arriving.pop(connection, None)
         self._leaving.discard(connection)
 
-    def opened(self, connection: Http1) -> None:
+    def opened(self, connection: Connection) -> None:
         """Take note of a new connection; one too many is refused at once, as is one that comes too late."""
         self._connections.add(connection)
         if self.is_draining or len(self._connections) > self.limits.connections:
             connection.abort()
 
-    def closed(self, connection: Http1) -> None:
+    def closed(self, connection: Connection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
         if not self._connections:

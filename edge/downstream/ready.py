@@ -1,6 +1,7 @@
 """Answers that need no deciding: a request seen before, octet by octet, gets the bytes made for it.
 
-One parsed head stands for all requests with the same octets, so a look-up of what arrived replaces parsing.  What the
+One parsed head stands for all requests with the same octets, so a look-up of what arrived replaces parsing; in HTTP/2,
+the octets are those that `http2.request` makes of a header block.  What the
 answer is, and how long, is the exchange's to say; this puts it on the wire, made anew once for each second of its age.
 """
 
@@ -8,14 +9,18 @@ from collections.abc import Callable
 
 from edge.clock import Clock
 from edge.downstream.head import Head
+from edge.downstream.http2.encoding import final_block
 from edge.downstream.response import final_head
 from edge.ports import ReadyAnswer, Second
-from edge.semantics.messages import Request
+from edge.semantics.messages import Request, Response
 
 #: Returns the ready answer to a request, None when there is none.
 Find = Callable[[Request], ReadyAnswer | None]
 #: Told of each answer given: the answer, the request, the client, and the time.
 Told = Callable[[ReadyAnswer, Request, str, float], None]
+
+#: Returns an answer as it goes out: its head, its content, and where the time is to be had.
+Render = Callable[[Response, bytes, Callable[[], bytes]], tuple[bytes, ...]]
 
 # Longer heads are rarely repeated, and so many of them are remembered.
 _LONGEST, _HEADS = 2048, 4096
@@ -23,12 +28,24 @@ _LONGEST, _HEADS = 2048, 4096
 _JOIN = 16 << 10
 
 
+def http1_pieces(head: Response, body: bytes, date: Callable[[], bytes]) -> tuple[bytes, ...]:
+    """Return an answer in HTTP/1.1."""
+    written = final_head(head, len(body), date)
+    return (written + body,) if len(body) <= _JOIN else (written, body)
+
+
+def http2_pieces(head: Response, body: bytes, date: Callable[[], bytes]) -> tuple[bytes, ...]:
+    """Return the header block and the content of an answer in HTTP/2."""
+    return final_block(head, len(body), date), body
+
+
 class _Rendered:
     """An answer as it goes out in one second of its age."""
 
-    __slots__ = ("answer", "pieces", "second")
+    __slots__ = ("answer", "pieces", "render", "second")
 
-    def __init__(self, answer: ReadyAnswer) -> None:
+    def __init__(self, answer: ReadyAnswer, render: Render) -> None:
+        self.render = render
         self.answer = answer
         self.second: Second | None = None
         self.pieces: tuple[bytes, ...] = ()
@@ -38,9 +55,7 @@ class _Rendered:
         if second is None:
             return None
         if second != self.second:
-            body = self.answer.body
-            head = final_head(self.answer.head(second), len(body), date)
-            self.pieces = (head + body,) if len(body) <= _JOIN else (head, body)
+            self.pieces = self.render(self.answer.head(second), self.answer.body, date)
             self.second = second
         return self.pieces
 
@@ -55,7 +70,7 @@ class ReadyTable:
         self._told = told
         self._clock = clock
         self._by_head: dict[bytes, tuple[_Rendered, Request]] = {}
-        self._rendered: dict[ReadyAnswer, _Rendered] = {}
+        self._rendered: dict[tuple[ReadyAnswer, Render], _Rendered] = {}
 
     @property
     def heads(self) -> int:
@@ -72,7 +87,7 @@ class ReadyTable:
         pieces = rendered.at(now, date)
         if pieces is None:
             del self._by_head[raw]
-            self._rendered.pop(rendered.answer, None)
+            self._rendered.pop((rendered.answer, rendered.render), None)
         else:
             self._told(rendered.answer, request, client, now)
         return pieces
@@ -81,13 +96,14 @@ class ReadyTable:
         """Return what to write for a parsed head, None when the full path must answer; remembers its octets."""
         if head.wants_close or (answer := self._find(head.request)) is None:
             return None
-        rendered = self._rendered.get(answer)
+        render = http1_pieces if head.request.version < (2, 0) else http2_pieces
+        rendered = self._rendered.get((answer, render))
         if rendered is None:
-            rendered = self._rendered[answer] = _Rendered(answer)
+            rendered = self._rendered[answer, render] = _Rendered(answer, render)
         now = self._clock.now()
         pieces = rendered.at(now, date)
         if pieces is None:
-            del self._rendered[answer]
+            del self._rendered[answer, render]
             return None
         if len(raw) <= _LONGEST:
             if len(self._by_head) >= _HEADS:
@@ -99,9 +115,8 @@ class ReadyTable:
     def sweep(self) -> None:
         """Forget what is no longer the answer, so that its content is not kept in memory for it."""
         now = self._clock.now()
-        gone = {answer for answer in self._rendered if not answer.is_held or answer.second(now) is None}
-        for answer in gone:
-            del self._rendered[answer]
+        gone = {answer for answer, _ in self._rendered if not answer.is_held or answer.second(now) is None}
+        self._rendered = {key: rendered for key, rendered in self._rendered.items() if key[0] not in gone}
         if gone:
             self._by_head = {raw: entry for raw, entry in self._by_head.items() if entry[0].answer not in gone}
         self._swept()

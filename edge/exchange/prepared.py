@@ -147,7 +147,7 @@ def is_plain(request: Request) -> bool:
     """Return whether only the key and the nominated fields of a request have a say in its answer."""
     return (
         request.method == b"GET"
-        and request.version == (1, 1)
+        and request.version >= (1, 1)
         and not request.has_content
         and not any(name in NOT_PLAIN for name, _ in request.fields)
     )

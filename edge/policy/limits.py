@@ -22,6 +22,8 @@ class Limits:
         drain_octets: most unread request content that is read and dropped to keep a connection.
         drain_timeout: longest time for that, and for lingering before a close.
         requests_per_connection: after so many the connection is closed.
+        streams: requests in progress on an HTTP/2 connection.
+        streams_per_connection: after so many an HTTP/2 connection is closed.
         pipelined: requests read ahead on a connection.
         connections: most connections at a time.
         handshakes: most connections at a time that are not at HTTP yet; the oldest gives way to one more.
@@ -43,6 +45,8 @@ class Limits:
     drain_octets: int = 64 << 10
     drain_timeout: float = 5.0
     requests_per_connection: int = 1000
+    streams: int = 100
+    streams_per_connection: int = 10_000
     pipelined: int = 16
     connections: int = 10_000
     handshakes: int = 1000

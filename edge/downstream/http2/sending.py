@@ -1,0 +1,206 @@
+"""What goes out on a connection: frames of all streams in few writes, content in the order of its priority.
+
+Frames that no window holds back are written in the order in which they come.  Content is added when a write is made:
+the most urgent stream first, one of equal urgency after the other, or in turns where they are incremental (RFC 9218
+§10), and no more than the client has room for.
+"""
+
+import asyncio
+from collections.abc import Callable
+from heapq import heappop, heappush
+
+from edge.downstream.http2.encoding import SIZE_UPDATE
+from edge.downstream.http2.faults import ConnectionFault, StreamFault
+from edge.downstream.http2.frames import (
+    DATA,
+    END_STREAM,
+    FRAME_SIZE,
+    LARGEST_WINDOW,
+    WINDOW,
+    ErrorCode,
+    header,
+    headers,
+)
+from edge.downstream.http2.stream import Stream, Turn
+from edge.downstream.pace import SendingPace
+from edge.ports import Piece
+
+# After so many octets of content, other connections have their turn.
+_MOST_AT_ONCE = 256 << 10
+# A batch up to this is joined to one piece: the kernel is given less to walk through.
+_JOIN = 64 << 10
+
+
+class Sender:
+    """The sending side of one connection.
+
+    Attributes:
+        ended: called with each stream whose end has been sent, behind it.
+        window: octets of content that the client takes on the connection at present.
+        initial_window: of each new stream.
+        is_paused: whether the client has enough waiting for it in the transport.
+        queued: octets of frames that the next write will have.
+        sent: octets of content sent so far.
+    """
+
+    __slots__ = (
+        "_is_due", "_is_first", "_is_over", "_loop", "_out", "_pace", "_streams", "_transport", "_turns",
+        "_turns_given", "ended", "initial_window", "is_paused", "queued", "sent", "window",
+    )  # fmt: skip
+
+    ended: Callable[[Stream], None]
+
+    def __init__(self, transport: asyncio.Transport, pace: SendingPace, streams: dict[int, Stream]) -> None:
+        """Send for `streams`."""
+        self._transport = transport
+        self._pace = pace
+        self._streams = streams
+        self._loop = asyncio.get_running_loop()
+        self._out: list[Piece] = []
+        self._turns: list[Turn] = []
+        self._turns_given = 0
+        self._is_due = False
+        self._is_first = True
+        self._is_over = False
+        self.window = self.initial_window = WINDOW
+        self.is_paused = False
+        self.queued = 0
+        self.sent = 0
+
+    def frame(self, frame: bytes) -> None:
+        """Send a frame that no window holds back, before the loop next waits."""
+        self._out.append(frame)
+        self.queued += len(frame)
+        self._due()
+
+    def content(self, stream: Stream, data: Piece, *, ends: bool = False) -> None:
+        """Send `data` as soon as the client has room for it; `ends` if it is the last."""
+        stream.is_ending = ends
+        if data:
+            stream.put(data)
+        if stream.unsent:
+            self.queue(stream)
+        elif ends:
+            self._end(stream)
+            self.frame(header(0, DATA, END_STREAM, stream.id))
+
+    def head(self, stream: Stream, block: bytes, *, ends: bool = False) -> None:
+        """Send a header block; `ends` if no content follows."""
+        self.frame(self._headers(stream.id, block, ends=ends))
+        if ends:
+            self._end(stream)
+
+    def whole(self, stream: int, block: bytes, data: bytes) -> bool:
+        """Send a whole answer now, if nothing holds it back; return whether that is so."""
+        size = len(data)
+        if self._turns or self.is_paused or size > min(self.window, self.initial_window, FRAME_SIZE):
+            return False
+        self.frame(self._headers(stream, block, ends=not size))
+        if size:
+            self.window -= size
+            self.sent += size
+            self._out += header(size, DATA, END_STREAM, stream), data
+            self.queued += size
+        return True
+
+    def queue(self, stream: Stream) -> None:
+        """Give a stream its turn, if it has content that the client has room for; again, if its priority changed."""
+        if not stream.can_send:
+            return
+        urgency, is_incremental = stream.priority
+        if stream.turn is None or stream.turn.urgency != urgency:
+            self._turns_given += 1
+            stream.turn = Turn(urgency, self._turns_given if is_incremental else 0, stream.id)
+            heappush(self._turns, stream.turn)
+        self._due()
+
+    def widen(self, stream: Stream | None, increment: int) -> None:
+        """Let the client have more on a stream or, with None, on the connection (RFC 9113 §6.9).
+
+        Raises:
+            StreamFault: the stream's window is too large then.
+            ConnectionFault: the connection's is.
+        """
+        if stream is None:
+            self.window += increment
+            if self.window > LARGEST_WINDOW:
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR)
+            self._due()
+        else:
+            if stream.window + increment > LARGEST_WINDOW:
+                raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR)
+            stream.window += increment
+            self.queue(stream)
+
+    def set_initial_window(self, size: int) -> None:
+        """Change what new streams begin with, and those that are open by as much (RFC 9113 §6.9.2)."""
+        difference, self.initial_window = size - self.initial_window, size
+        for stream in self._streams.values():
+            stream.window += difference
+            if stream.window > LARGEST_WINDOW:
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR)
+            self.queue(stream)
+
+    def flush(self) -> None:
+        """Write what can be written now."""
+        self._is_due = False
+        if self._is_over or self._transport.is_closing():
+            self._out.clear()
+            self._turns.clear()
+            return
+        if self._turns and not self.is_paused:
+            self._add_content()
+        if self._out:
+            out, self._out = self._out, []
+            self._pace.written += self.queued
+            is_small, self.queued = self.queued <= _JOIN, 0
+            if is_small:
+                self._transport.write(b"".join(out))
+            else:
+                self._transport.writelines(out)
+        if self._turns and self.window > 0 and not self.is_paused:
+            self._due()
+
+    def finish(self) -> None:
+        """Write what there is, and nothing after it."""
+        self.flush()
+        self._is_over = True
+
+    def _add_content(self) -> None:
+        most = self.queued + _MOST_AT_ONCE
+        turns = self._turns
+        while turns and self.window > 0 and self.queued < most:
+            turn = heappop(turns)
+            stream = self._streams.get(turn.stream)
+            if stream is None or stream.turn is not turn:
+                continue
+            stream.turn = None
+            if stream.can_send:
+                self._add_frame(stream)
+                self.queue(stream)
+
+    def _add_frame(self, stream: Stream) -> None:
+        size = min(FRAME_SIZE, stream.unsent, stream.window, self.window)
+        is_last = stream.is_ending and size == stream.unsent
+        self.window -= size
+        self.sent += size
+        self._out.append(header(size, DATA, END_STREAM if is_last else 0, stream.id))
+        self._out += stream.take(size)
+        self.queued += size
+        if is_last:
+            self._end(stream)
+
+    def _headers(self, stream: int, block: bytes, *, ends: bool) -> bytes:
+        if self._is_first:
+            self._is_first = False
+            block = SIZE_UPDATE + block
+        return headers(stream, block, ends=ends)
+
+    def _end(self, stream: Stream) -> None:
+        stream.has_ended = True
+        self._loop.call_soon(self.ended, stream)
+
+    def _due(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self.flush)

@@ -1,0 +1,113 @@
+"""One request and its answer on a connection (RFC 9113 §5.1)."""
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+from edge.downstream.http2.content import StreamContent
+from edge.downstream.http2.frames import WINDOW
+from edge.downstream.http2.priority import Priority
+from edge.downstream.pace import SendingPace
+from edge.errors import DownstreamClosed
+from edge.policy.limits import Limits
+from edge.ports import Piece
+
+# An answer that has no more than this waiting to be sent is asked for the next piece of it.
+_ENOUGH = 64 << 10
+
+
+class Turn(NamedTuple):
+    """A place in the order in which streams are sent: the lowest comes first."""
+
+    urgency: int
+    after: int
+    stream: int
+
+
+class Stream:
+    """One stream.
+
+    Attributes:
+        content: of the request; given by whoever opens the stream.
+        window: octets of content that the client takes at present; can be negative (RFC 9113 §6.9.2).
+        receive_window: octets of content that it may send.
+        credit: octets that were read and not yet given back to it.
+        unsent: octets of the answer that wait.
+        turn: its place among the streams to be sent, None while it has none.
+        is_ending: whether the answer is at its end, once what waits is sent.
+        has_ended: whether the end has been sent.
+        is_answered: whether nobody works on the answer any more.
+        is_gone: whether nothing can be sent on it any more.
+    """
+
+    __slots__ = (
+        "_pieces", "_waiter", "content", "credit", "has_ended", "id", "is_answered", "is_ending", "is_gone", "pace",
+        "priority", "receive_window", "turn", "unsent", "window",
+    )  # fmt: skip
+
+    content: StreamContent
+
+    def __init__(self, number: int, window: int, priority: Priority, limits: Limits) -> None:
+        self.id = number
+        self.priority = priority
+        self.window = window
+        self.receive_window = WINDOW
+        self.credit = 0
+        self.unsent = 0
+        self.turn: Turn | None = None
+        self.is_ending = self.has_ended = self.is_answered = self.is_gone = False
+        self.pace = SendingPace(limits)
+        self._pieces: deque[Piece] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def can_send(self) -> bool:
+        """Whether there is content to send for which the client has room on this stream."""
+        return self.unsent > 0 and self.window > 0
+
+    def put(self, data: Piece) -> None:
+        """Let `data` wait to be sent."""
+        self._pieces.append(data)
+        self.unsent += len(data)
+        self.pace.written += len(data)
+
+    def take(self, most: int) -> list[Piece]:
+        """Return the first `most` octets of what waits."""
+        taken: list[Piece] = []
+        pieces = self._pieces
+        self.unsent -= most
+        self.window -= most
+        while most:
+            piece = pieces.popleft()
+            if len(piece) > most:
+                view = memoryview(piece)
+                pieces.appendleft(view[most:])
+                piece = view[:most]
+            taken.append(piece)
+            most -= len(piece)
+        if self.unsent <= _ENOUGH:
+            self._wake()
+        return taken
+
+    def drop(self) -> None:
+        """Let go of everything: nothing is sent or received any more."""
+        self.is_gone = True
+        self._pieces.clear()
+        self.unsent = 0
+        self.content.drop()
+        self._wake()
+
+    async def drained(self) -> None:
+        """Wait until the client has taken enough; DownstreamClosed when it is gone."""
+        if self.unsent > _ENOUGH and not self.is_gone:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if self.is_gone:
+            raise DownstreamClosed
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
