@@ -30,7 +30,7 @@ Begin = Callable[[Request, PromptResponder, str, Callable[[], None]], bool]
 #: Called instead for what could not be parsed as a request.
 Refuse = Callable[[DownstreamError, Responder, str], Awaitable[None]]
 #: What a TLS listener offers by ALPN, the preferred one first; `Listener.protocol` speaks it.
-PROTOCOLS = ("http/1.1",)
+PROTOCOLS = ("h2", "http/1.1")
 _BACKLOG = 4096
 _SWEEP = 0.5
 
