@@ -43,7 +43,7 @@ async def lookup(context: Context, key: bytes) -> Sequence[StoredResponse]:
 
 def judge(purges: Purges, stored: StoredResponse) -> StoredResponse | None:
     """Return `stored` as it may be used after all purges so far: as it is, stale since one, or not at all."""
-    verdict = purges.verdict(stored.key, stored.epoch, lambda: _labels(stored))
+    verdict = purges.verdict(stored.key, stored.epoch, lambda: labels(stored))
     if verdict is None:
         return stored
     return replace(stored, purged_at=verdict.time) if verdict.mode is Mode.SOFT else None
@@ -51,7 +51,7 @@ def judge(purges: Purges, stored: StoredResponse) -> StoredResponse | None:
 
 def is_unpurged(purges: Purges, stored: StoredResponse) -> bool:
     """Return whether no purge so far hits `stored`."""
-    return purges.verdict(stored.key, stored.epoch, lambda: _labels(stored)) is None
+    return purges.verdict(stored.key, stored.epoch, lambda: labels(stored)) is None
 
 
 def is_settled(purges: Purges, ex: Exchange, stored: StoredResponse) -> bool:
@@ -107,7 +107,8 @@ async def purge_target(context: Context, ex: Exchange) -> None:
     ex.finish()
 
 
-def _labels(stored: StoredResponse) -> Iterator[Selector]:
+def labels(stored: StoredResponse) -> Iterator[Selector]:
+    """Yield the tags and groups of a stored response."""
     yield from (Selector(Kind.TAG, tag) for tag in groups.tags(stored.fields))
     named = groups.groups(stored.fields, b"cache-groups")
     if named:
