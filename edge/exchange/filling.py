@@ -141,7 +141,10 @@ class Filling:
         fill = Fill(forwarded.upstream, writer, stored, start=start, end=end, is_kept=not ex.wants_answer)
 
         async def commit(end: int) -> bool:
-            if not self._fence.lets_through(stored.key, forwarded.mark) or judge(self._context.purges, stored) is None:
+            if (
+                not self._fence.lets_through(stored.key, forwarded.mark)
+                or judge(self._context.purges, stored) is not stored
+            ):
                 return False
             if is_new_part and _has_whole(ex, stored, await lookup(self._context, stored.key)):
                 return False
