@@ -1,7 +1,9 @@
 """The description of the admin plane."""
 
 import re
+from pathlib import Path
 
+from edge.control.reference import markdown
 from tests.control.plane import plane
 
 
@@ -33,3 +35,8 @@ async def test_every_endpoint_that_changes_something_needs_a_token(tmp_path):
                     filled = re.sub(r"\{\w+\}", "x", path)
                     async with node.session.request(method, filled) as refused:
                         assert (refused.status, refused.content_type) == (401, "application/problem+json")
+
+
+def test_the_reference_is_up_to_date():
+    page = (Path(__file__).parents[2] / "docs/reference/endpoints.md").read_text()
+    assert page == markdown(), "run: python -m edge.control.reference > docs/reference/endpoints.md"
