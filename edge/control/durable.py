@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from sqlite3 import Error as DatabaseError
 from typing import Any
 
 import diskcache
@@ -47,5 +48,5 @@ def open_durable(directory: Path) -> Any:  # noqa: ANN401 - diskcache has no typ
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
         return diskcache.Cache(str(directory), disk=JsonDisk, timeout=5)
-    except (OSError, diskcache.Timeout) as error:
+    except (OSError, DatabaseError, diskcache.Timeout) as error:
         raise StoreError(f"{directory} cannot be used: {error}") from error

@@ -4,12 +4,14 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from pathlib import Path
 from sqlite3 import Error as DatabaseError
 from typing import Any
 
 from aiohttp import web
 from diskcache import Timeout
 
+from edge.control.durable import open_durable
 from edge.control.endpoint import BY
 from edge.control.problems import problem
 from edge.errors import StoreError
@@ -20,10 +22,11 @@ _is_key = re.compile(r"[\x21-\x7e]{1,255}").fullmatch
 
 
 class Idempotency:
-    """What was answered to requests with an Idempotency-Key."""
+    """What was answered to requests with an Idempotency-Key, kept in a directory that is made when there is one."""
 
-    def __init__(self, kept: Any) -> None:  # noqa: ANN401 - a diskcache.Cache, which has no types
-        self._kept = kept
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._kept: Any = None
         self._in_progress: set[str] = set()
 
     async def once(self, request: web.Request, act: Callable[[], Awaitable[web.Response]]) -> web.Response:
@@ -43,6 +46,10 @@ class Idempotency:
             self._in_progress.discard(name)
 
     async def _once(self, request: web.Request, name: str, act: Callable[[], Awaitable[web.Response]]) -> web.Response:
+        try:
+            self._kept = self._kept or await asyncio.to_thread(open_durable, self._directory)
+        except StoreError:
+            return problem(507, "The Idempotency-Key could not be remembered: nothing was done.")
         asked = sha256(await request.read()).hexdigest()
         match await asyncio.to_thread(self._recall, name):
             case [str(earlier), int(status), str(text)] if earlier == asked:

@@ -73,9 +73,7 @@ class PurgeLog:
             self._shared.epoch = purge.id
             self._appended += 1
             if self._appended >= COMPACT_EVERY:
-                with suppress(OSError):
-                    # Tried again after as many more.
-                    self._compact()
+                self._compact()
             return purge
 
     def everything(self) -> list[Purge]:
@@ -97,7 +95,7 @@ class PurgeLog:
         """See to it that there is a log that can be read to its end."""
         try:
             self._tail.read()
-            _check_rest(self._tail.rest)
+            _check_end(self._tail.at, self._tail.rest)
         except FileNotFoundError:
             if holds:
                 log.warning("there is no purge log beside what is stored; all of it is purged")
@@ -127,7 +125,9 @@ class PurgeLog:
             table.apply(purge)
         needed = table.purges()
         if len(needed) < len(purges):
-            self._replace(reader.epoch, needed)
+            # A disk that does not take it has the longer one still; it is tried again after as many more.
+            with suppress(OSError):
+                self._replace(reader.epoch, needed)
 
     def _replace(self, epoch: int, purges: Sequence[Purge]) -> None:
         """Put a new log in place of the old one, so that at every moment there is the one or the other."""
@@ -186,8 +186,10 @@ def _from_clock(now: float) -> int:
     return int(now * 1000)
 
 
-def _check_rest(rest: bytes) -> None:
-    """StoreDamaged if what stands behind the last line end is a line whose own end was altered."""
+def _check_end(at: int, rest: bytes) -> None:
+    """StoreDamaged if there is no line, or what stands behind the last one is a line whose own end was altered."""
+    if at == 0:
+        raise StoreDamaged("the purge log has no heading")
     try:
         decode(rest[:-1] + b"\n")
     except StoreDamaged:

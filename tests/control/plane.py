@@ -10,7 +10,6 @@ import aiohttp
 
 from edge.clock import SystemClock
 from edge.control import compatible, purge_endpoints
-from edge.control.durable import open_durable
 from edge.control.idempotency import Idempotency
 from edge.control.purging import Purging
 from edge.control.routes import Sources
@@ -67,8 +66,7 @@ async def plane(path: Path, *, has_tokens: bool = True, shapes: tuple[str, ...] 
         count=events.append,
     )
     sources = Sources(node="n1", version="9.9", stats=dict, metrics=lambda _: (b"", "text/plain"), unready=nothing)
-    kept = open_durable(path / "kept")
-    more = [*purge_endpoints.endpoints(purging, Idempotency(kept)), *compatible.endpoints(purging, shapes)]
+    more = [*purge_endpoints.endpoints(purging, Idempotency(path / "kept")), *compatible.endpoints(purging, shapes)]
     control = Control(sources, more=more, tokens=Tokens(tokens_path) if has_tokens else None)
     url = await control.start("127.0.0.1", 0)
     try:
@@ -78,7 +76,6 @@ async def plane(path: Path, *, has_tokens: bool = True, shapes: tuple[str, ...] 
         await control.stop()
         purges.close()
         await disk.close()
-        kept.close()
 
 
 def digest(token: str) -> str:

@@ -206,3 +206,10 @@ async def test_a_log_that_is_gone_is_told(node):
     for path in ("/v1/purges", "/v1/purges/1"):
         async with node.session.get(path, headers=PURGER) as response:
             assert response.status == 503
+
+
+async def test_a_key_that_cannot_be_remembered_is_told_and_nothing_is_purged(node):
+    (node.path / "kept").write_text("a file where a directory should be")
+    status, problem = await node.purge(headers={**PURGER, "Idempotency-Key": "k1"}, tags=["t"])
+    assert (status, "nothing was done" in problem["detail"]) == (507, True)
+    assert node.purges.current() == 0

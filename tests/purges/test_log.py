@@ -109,6 +109,13 @@ def test_an_altered_log_purges_everything_and_is_kept_aside(node, path, at):
     assert Node(path).verdict(3, "x") is Mode.HARD
 
 
+@pytest.mark.parametrize("left", [b"", encode_heading(0)[:9]])
+def test_a_log_without_a_heading_is_an_altered_one(node, path, left):
+    node.append("a")
+    node.log.path.write_bytes(left)
+    assert Node(path).verdict(1, "x") is Mode.HARD
+
+
 @pytest.mark.parametrize(("holds", "expected"), [(True, Mode.HARD), (False, None)])
 def test_a_log_that_is_gone_purges_what_is_stored(node, path, holds, expected):
     node.append("a")
