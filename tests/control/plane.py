@@ -19,6 +19,7 @@ from edge.policy.key import KeyPolicy
 from edge.purges.log import PurgeLog
 from edge.purges.node import LocalEpoch, NodePurges
 from edge.store.disk import Disk
+from edge.store.settings import Settings
 
 #: Tokens, by the scopes they have.
 ALL, READ = "all-scopes", "read-only"
@@ -49,7 +50,7 @@ class Plane:
 async def plane(path: Path, *, has_tokens: bool = True, shapes: tuple[str, ...] = ()) -> AsyncIterator[Plane]:
     """Start it in the directory `path`, and stop it."""
     clock, shared = SystemClock(), LocalEpoch()
-    disk = await Disk.start(path / "store", quota=16 << 20, memory=1 << 20, clock=clock)
+    disk = await Disk.start(path / "store", Settings(quota=16 << 20, memory=1 << 20), clock)
     purges = NodePurges(PurgeLog(path / "store" / "purges", shared, holds=False, now=clock.now()), shared)
     lines = (f"all read,purge,push,config {digest(ALL)}\n", f"reader read {digest(READ)}\n")
     tokens_path = path / "tokens"
@@ -61,7 +62,7 @@ async def plane(path: Path, *, has_tokens: bool = True, shapes: tuple[str, ...] 
         {b"a.example": KeyPolicy()}.get,
         clock=clock,
         node="n1",
-        store=path / "store",
+        stores=[path / "store"],
         flush=disk.flush,
         count=events.append,
     )

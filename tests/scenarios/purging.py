@@ -27,6 +27,7 @@ from edge.policy.purging import EVERYTHING, Mode, Selector
 from edge.purges.log import PurgeLog
 from edge.purges.node import LocalEpoch, NodePurges
 from edge.store.disk import Disk
+from edge.store.settings import Settings
 from edge.tasks import spawn
 from edge.testing.telemetry import RecordingTelemetry
 from edge.upstream.origin import Origin
@@ -135,7 +136,7 @@ class Worker:
 
     async def start(self, path: Path, log: Path, shared: LocalEpoch, port: int) -> None:
         clock = SystemClock()
-        self.disk = await Disk.start(path, quota=64 << 20, memory=2 << 20, clock=clock)
+        self.disk = await Disk.start(path, Settings(quota=64 << 20, memory=2 << 20), clock)
         self.purges = NodePurges(PurgeLog(log, shared, holds=self.disk.stats().objects > 0, now=clock.now()), shared)
         self.origin = Origin(OriginSettings(name="main", scheme="http", host="127.0.0.1", port=port), clock)
         site = Site("site", (b"*",), "main", collapse_wait=0.05)
