@@ -27,7 +27,9 @@ from edge.policy.chunking import ChunkRules
 from edge.policy.key import KeyPolicy
 from edge.policy.limits import Limits
 from edge.policy.profile import PROFILES
-from edge.ports import Store
+from edge.ports import Purges, Store
+from edge.purges.log import PurgeLog
+from edge.purges.node import LocalEpoch, NodePurges
 from edge.store.disk import Disk
 from edge.store.settings import Settings
 from edge.store.volumes import Volumes
@@ -73,7 +75,7 @@ class Node:
         config = self._config
         sockets = _bind_all([listener.address for listener in config.listeners])
         try:
-            disk = await _open_store(config, self._clock)
+            disk, purges = await _open(config, self._clock)
         except EdgeError as error:
             for bound in sockets:
                 bound.close()
@@ -81,12 +83,13 @@ class Node:
         origins = {name: Origin(_origin_settings(name, origin), self._clock) for name, origin in config.origins.items()}
         recorder = Recorder(self._clock, [site.name for site in config.sites], _access_log(config))
         try:
-            await self._serve(sockets, disk, origins, recorder, ready)
+            await self._serve(sockets, disk, purges, origins, recorder, ready)
         finally:
             for origin in origins.values():
                 origin.close()
             await cancel_all()
             await disk.close()
+            purges.close()
             if recorder.access_log is not None:
                 recorder.access_log.close()
 
@@ -94,11 +97,12 @@ class Node:
         self,
         sockets: Sequence[socket.socket],
         disk: NodeStore,
+        purges: NodePurges,
         origins: dict[str, Origin],
         recorder: Recorder,
         ready: Callable[[Sequence[str]], None],
     ) -> None:
-        driver = make_driver(self._config, disk, origins, recorder, self._clock)
+        driver = make_driver(self._config, disk, origins, recorder, self._clock, purges)
         limits = _limits(self._config)
         certificates = Certificates(self._config, self._clock)
         self._listeners = [
@@ -129,7 +133,7 @@ class Node:
         try:
             for listener, bound in zip(self._listeners, sockets, strict=True):
                 await listener.start(bound)
-            control = await self._start_control(recorder, gauges, disk)
+            control = await self._start_control(recorder, gauges, disk, purges)
             self._is_ready = True
             ready([_url(listener, bound) for listener, bound in zip(self._listeners, sockets, strict=True)])
             await self._stopping.wait()
@@ -139,35 +143,31 @@ class Node:
             if control is not None:
                 await control.stop()
 
-    async def _start_control(self, recorder: Recorder, gauges: Gauges, disk: NodeStore) -> "Control | None":
+    async def _start_control(
+        self, recorder: Recorder, gauges: Gauges, disk: NodeStore, purges: NodePurges
+    ) -> "Control | None":
         address = self._config.admin.address
         if address is None:
             return None
-        control = await asyncio.to_thread(self._make_control, recorder, gauges, disk)
         try:
+            control = await asyncio.to_thread(self._make_control, recorder, gauges, disk, purges)
             url = await control.start(address.host, address.port)
+        except EdgeError as error:
+            raise StartError(str(error)) from error
         except OSError as error:
             raise StartError(f"the admin plane cannot listen on {address}: {error.strerror}") from error
         log.info("admin plane on %s", url)
         return control
 
-    def _make_control(self, recorder: Recorder, gauges: Gauges, disk: NodeStore) -> "Control":
-        # Here, while clients are served already: importing these takes longer than all the rest of the start.
-        from importlib.metadata import version  # noqa: PLC0415
+    def _make_control(self, recorder: Recorder, gauges: Gauges, disk: NodeStore, purges: NodePurges) -> "Control":
+        # Here, while clients are served already: importing this takes longer than all the rest of the start.
+        from edge.administration import make_control, make_purging  # noqa: PLC0415
 
-        from edge.control.routes import Sources  # noqa: PLC0415
-        from edge.control.server import Control  # noqa: PLC0415
-        from edge.telemetry.metrics import Exposition  # noqa: PLC0415
-
-        exposition = Exposition(recorder, gauges, version=version("foreland"), node=self._config.node)
-        sources = Sources(
-            node=self._config.node,
-            version=version("foreland"),
-            stats=lambda: recorder.stats(gauges),
-            metrics=exposition.render,
-            unready=lambda: self._not_ready(disk),
+        config = self._config
+        purging = make_purging(
+            config, _sites(config), purges, clock=self._clock, flush=disk.flush, count=recorder.count
         )
-        return Control(sources)
+        return make_control(config, recorder, gauges, purging, lambda: self._not_ready(disk))
 
     def _not_ready(self, disk: NodeStore) -> list[str]:
         reasons = []
@@ -212,11 +212,17 @@ class Node:
         await self._hurry.wait()
 
 
-def make_driver(config: Config, store: Store, origins: dict[str, Origin], recorder: Recorder, clock: Clock) -> Driver:
+def make_driver(
+    config: Config, store: Store, origins: dict[str, Origin], recorder: Recorder, clock: Clock, purges: Purges
+) -> Driver:
     """Return the driver for a configuration."""
-    context = Context(store, origins, recorder, clock, config.node.encode("ascii"))
+    context = Context(store, origins, recorder, clock, config.node.encode("ascii"), purges)
+    return Driver(_sites(config), context)
+
+
+def _sites(config: Config) -> Sites:
     secure = next((listener.address.port for listener in config.listeners if listener.tls is not None), None)
-    return Driver(Sites(make_site(site, secure) for site in config.sites), context)
+    return Sites(make_site(site, secure) for site in config.sites)
 
 
 def make_site(site: SiteConfig, https_port: int | None = None) -> Site:
@@ -247,6 +253,7 @@ def make_site(site: SiteConfig, https_port: int | None = None) -> Site:
         max_request_content=site.max_request_content,
         strip_cookies=site.cookies == "strip",
         x_cache=site.x_cache,
+        purge_from=site.purge_from,
         https_port=https_port if site.https == "redirect" else None,
         hsts=b"max-age=%d" % site.hsts if site.hsts else b"",
     )
@@ -298,6 +305,21 @@ def _tls(certificates: Certificates, listener: ListenerConfig) -> TlsContexts | 
         return certificates.contexts(listener)
     except (OSError, ParseError) as error:
         raise StartError(f"no TLS on {listener.address}: {error}") from error
+
+
+async def _open(config: Config, clock: Clock) -> tuple[NodeStore, NodePurges]:
+    """Return the store and the purges of what is in it; StoreError if either cannot be used."""
+    disk = await _open_store(config, clock)
+    try:
+        return disk, await asyncio.to_thread(_open_purges, config, clock, holds=disk.stats().objects > 0)
+    except EdgeError:
+        await disk.close()
+        raise
+
+
+def _open_purges(config: Config, clock: Clock, *, holds: bool) -> NodePurges:
+    shared = LocalEpoch()
+    return NodePurges(PurgeLog(config.cache.path / "purges", shared, holds=holds, now=clock.now()), shared)
 
 
 async def _open_store(config: Config, clock: Clock) -> NodeStore:

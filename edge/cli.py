@@ -45,6 +45,9 @@ _FLAGS: list[Callable[[click.Command], click.Command]] = [
     click.option("--tls-cert", metavar="FILE", help="Certificate for --listen-tls, with its chain (PEM)."),
     click.option("--tls-key", metavar="FILE", help="Its key (PEM)."),
     click.option("--admin", metavar="ADDRESS", help='Admin plane, such as 127.0.0.1:8901, or "off".'),
+    click.option(
+        "--admin-token-file", metavar="FILE", help="Hashes of admin tokens; made, with one, if it is not there."
+    ),
     click.option("--cache", metavar="DIR", help="Directory for stored responses."),
     click.option("--cache-size", metavar="SIZE", help="Quota on disk, such as 20GiB."),
     click.option("--memory", metavar="SIZE", help="Memory for stored responses, such as 512MiB."),
@@ -195,6 +198,7 @@ def _load(path: Path | None, flags: dict[str, object]) -> Config:
         "listen_tls": list(flags["listen_tls"] or ()),  # type: ignore[call-overload]  # click makes it a tuple
         "tls": tls,
         "admin.address": flags["admin"],
+        "admin.token_file": flags["admin_token_file"],
         "cache.path": flags["cache"],
         "cache.max_size": flags["cache_size"],
         "cache.memory": flags["memory"],

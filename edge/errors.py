@@ -188,5 +188,12 @@ class NotAdmitted(StoreFull):
     detail = "not-admitted"
 
 
+class PurgeNotWritten(StoreError):
+    """The purge could not be made durable, so it did not happen."""
+
+    status = 507
+    detail = "purge-not-written"
+
+
 class InternalError(EdgeError):
     """A bug."""

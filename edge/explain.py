@@ -30,6 +30,7 @@ _DETAILS = {
     "not-admitted": "nothing was known to ask for it twice, and what is stored is pushed out too soon already",
     "usable-stored": "a stored response is kept for when the origin is well again",
     "connection-option": "its Connection field takes away a field that caching stands on",
+    "tags-too-long": "its list of tags is longer than is looked at, so that it could not be purged",
     "fresh": "it is fresh",
     "stale-while-revalidate": "it is stale, but may be used while it is validated",
     "stale-if-error": "it is stale, but the origin failed",
@@ -40,6 +41,7 @@ _DETAILS = {
     "request-max-age": "it is older than the request wants it",
     "request-min-fresh": "it would not stay fresh for as long as the request wants",
     "lifetime-over": "its lifetime was over",
+    "soft-purged": "it was purged softly",
     "only-if-cached": "the request wants a stored answer or none",
     "internal": "the edge failed by a fault of its own",
     "parse": "something could not be parsed",
@@ -65,6 +67,7 @@ _DETAILS = {
     "store": "the store failed",
     "store-damaged": "what was stored is damaged",
     "store-full": "the store has no room",
+    "purge-not-written": "the purge could not be written down, so it did not happen",
 }
 _parameter = re.compile(r"([a-z-]+)(?:=([^;]*))?")
 

@@ -5,6 +5,7 @@ from typing import Protocol, TypeAlias
 
 from edge.caching.stored import StoredResponse
 from edge.errors import EdgeError
+from edge.policy.purging import Labels, Mode, Purge, Selector, Verdict
 from edge.semantics.immutable import immutable
 from edge.semantics.messages import Request, Response
 
@@ -220,6 +221,41 @@ class Store(Protocol):
 
     async def remove(self, key: bytes, generation: bytes | None = None) -> int:
         """Make one generation, or all stored responses of `key`, unfindable; return how many heads there were."""
+        ...
+
+
+class SharedEpoch(Protocol):
+    """The id of the newest purge that any process of the node has acknowledged."""
+
+    epoch: int
+
+
+class Purges(Protocol):
+    """What was purged on this node.
+
+    Attributes:
+        shared: read on every hit; once it differs from the epoch at hand, `current` is to be asked.
+    """
+
+    shared: SharedEpoch
+
+    def current(self) -> int:
+        """Take in every purge acknowledged so far and return the id of the newest, the epoch."""
+        ...
+
+    def verdict(self, key: bytes, epoch: int, labels: Labels) -> Verdict | None:
+        """Return whether a response for `key`, whose fetch began at `epoch`, was purged since; hard beats soft."""
+        ...
+
+    def may_hit(self, key: bytes, epoch: int) -> bool:
+        """Return whether a response for `key` whose tags are not known yet may have been purged since `epoch`."""
+        ...
+
+    async def purge(self, mode: Mode, selectors: tuple[Selector, ...], now: float) -> Purge:
+        """Purge, at `now` in seconds, for every request that starts once this has returned.
+
+        PurgeNotWritten: it did not happen.
+        """
         ...
 
 

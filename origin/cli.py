@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from origin.commands import purge, status
 from origin.demo import DemoError, demonstrate
 from origin.server import serve
 from origin.settings import File, SettingError, parse_rule, read_file, settle
@@ -16,7 +17,11 @@ from origin.settings import File, SettingError, parse_rule, read_file, settle
 @click.group(name="origin")
 @click.version_option(package_name="foreland", message="%(prog)s %(version)s")
 def main() -> None:
-    """Run an origin server to put an edge in front of."""
+    """Run an origin server to put an edge in front of, and speak to the edges in front of it."""
+
+
+main.add_command(purge)
+main.add_command(status)
 
 
 @main.command(name="serve")

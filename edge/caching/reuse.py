@@ -37,6 +37,7 @@ class Detail(StrEnum):
     REQUEST_MIN_FRESH = "request-min-fresh"
     ONLY_IF_CACHED = "only-if-cached"
     LIFETIME_OVER = "lifetime-over"
+    SOFT_PURGED = "soft-purged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +75,24 @@ def decide(request: Request, stored: StoredResponse, *, now: float, rules: Reuse
     """Decide whether `stored`, already selected for `request`, may answer it (RFC 9111 §4)."""
     facts = freshness(stored.status, stored.fields, stored.response_time, rules.freshness)
     age = current_age(stored, now)
-    ttl = floor(facts.lifetime - age)
-    is_fresh = facts.lifetime > age
+    lifetime = _lifetime(stored, facts, now)
+    ttl = floor(lifetime - age)
+    is_fresh = lifetime > age
     if facts.directives.unqualified(b"no-cache"):
         return Validate(Fwd.STALE, Detail.RESPONSE_NO_CACHE, ttl)
     asked = request_directives(request.fields)
-    if rules.honour_reload and (detail := _refused_by_request(asked, facts, age)) is not None:
+    if rules.honour_reload and (detail := _refused_by_request(asked, facts, lifetime, age)) is not None:
         # RFC 9211 §2.2: "request" is about a fresh response only.
         return Validate(Fwd.REQUEST if is_fresh else Fwd.STALE, detail, ttl)
     if is_fresh:
         return Reuse(ttl)
     # RFC 9111 §5.2.1.1: who asks for a max-age wants nothing stale, unless max-stale stands beside it.
     wants_fresh = rules.honour_reload and b"max-age" in asked and b"max-stale" not in asked
-    if not wants_fresh and age < facts.lifetime + _window(b"stale-while-revalidate", facts, rules):
+    if not wants_fresh and age < lifetime + _window(b"stale-while-revalidate", facts, rules):
         return Reuse(ttl, Detail.STALE_WHILE_REVALIDATE, validate_in_background=True)
-    if rules.honour_reload and _is_within_max_stale(asked, facts, age) and not _forbids_stale(facts):
+    if rules.honour_reload and _is_within_max_stale(asked, lifetime, age) and not _forbids_stale(facts):
         return Reuse(ttl, Detail.MAX_STALE)
-    return Validate(Fwd.STALE, Detail.LIFETIME_OVER, ttl)
+    return Validate(Fwd.STALE, Detail.LIFETIME_OVER if stored.purged_at is None else Detail.SOFT_PURGED, ttl)
 
 
 def stale_on_error(stored: StoredResponse, *, now: float, rules: ReuseRules, disconnected: bool) -> Reuse | None:
@@ -102,12 +104,13 @@ def stale_on_error(stored: StoredResponse, *, now: float, rules: ReuseRules, dis
     if facts.directives.unqualified(b"no-cache"):
         return None
     age = current_age(stored, now)
-    ttl = floor(facts.lifetime - age)
-    if facts.lifetime > age:
+    lifetime = _lifetime(stored, facts, now)
+    ttl = floor(lifetime - age)
+    if lifetime > age:
         # Only the request sent it forward; what the response forbids, it forbids once it is stale.
         return Reuse(ttl)
     windows = (_window(name, facts, rules) for name in (b"stale-if-error", b"stale-while-revalidate"))
-    if age < facts.lifetime + max(windows):
+    if age < lifetime + max(windows):
         return Reuse(ttl, Detail.STALE_IF_ERROR)
     if disconnected and rules.stale_when_disconnected and not _forbids_stale(facts):
         return Reuse(ttl, Detail.STALE_DISCONNECTED)
@@ -119,24 +122,32 @@ def is_only_if_cached(request: Request) -> bool:
     return b"only-if-cached" in request_directives(request.fields)
 
 
-def _refused_by_request(asked: Directives, facts: Freshness, age: float) -> Detail | None:
+def _lifetime(stored: StoredResponse, facts: Freshness, now: float) -> float:
+    """Return the freshness lifetime in seconds, which a soft purge ends."""
+    if stored.purged_at is None:
+        return facts.lifetime
+    # By a clock that was put back, the purge is still to come; what was purged is stale all the same.
+    return min(facts.lifetime, current_age(stored, min(stored.purged_at, now)))
+
+
+def _refused_by_request(asked: Directives, facts: Freshness, lifetime: float, age: float) -> Detail | None:
     if b"no-cache" in asked:
         return Detail.REQUEST_NO_CACHE
     limit = asked.delta(b"max-age")
     # RFC 8246 §2.1: while it is fresh, only no-cache is signal enough that an immutable response needs validation.
-    is_settled = b"immutable" in facts.directives and facts.lifetime > age
+    is_settled = b"immutable" in facts.directives and lifetime > age
     if limit is not None and age > limit and not is_settled:
         return Detail.REQUEST_MAX_AGE
     ahead = asked.delta(b"min-fresh")
-    if ahead is not None and facts.lifetime - age < ahead:
+    if ahead is not None and lifetime - age < ahead:
         return Detail.REQUEST_MIN_FRESH
     return None
 
 
-def _is_within_max_stale(asked: Directives, facts: Freshness, age: float) -> bool:
+def _is_within_max_stale(asked: Directives, lifetime: float, age: float) -> bool:
     limit = asked.delta(b"max-stale")
     # RFC 9111 §5.2.1.2: without an argument any staleness will do.
-    return limit is not None and (asked.arguments[b"max-stale"] is None or age <= facts.lifetime + limit)
+    return limit is not None and (asked.arguments[b"max-stale"] is None or age <= lifetime + limit)
 
 
 def _forbids_stale(facts: Freshness) -> bool:

@@ -27,6 +27,7 @@ class StoredResponse:
         ranges: what is held of the content: half-open, sorted, disjoint, never empty ones.
         epoch: the purge epoch at which the fetch began.
         pinned: whether it is never reclaimed to make room; what replaces it is not, unless it is pinned itself.
+        purged_at: when it was purged softly, seconds; None when it was not.  A lookup finds that out, nothing stores it.
     """
 
     key: bytes
@@ -42,6 +43,7 @@ class StoredResponse:
     ranges: tuple[Range, ...] = ()
     epoch: int = 0
     pinned: bool = False
+    purged_at: float | None = None
 
     @property
     def is_complete(self) -> bool:

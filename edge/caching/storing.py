@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edge.caching import groups
 from edge.caching.directives import Directives, request_directives
 from edge.caching.freshness import HEURISTICALLY_CACHEABLE, Freshness, FreshnessRules, freshness
 from edge.caching.vary import MAX_NOMINATED, nominated_names
@@ -31,6 +32,7 @@ class NotStored(StrEnum):
     NOT_ADMITTED = "not-admitted"
     USABLE_STORED = "usable-stored"
     CONNECTION_OPTION = "connection-option"
+    TAGS_TOO_LONG = "tags-too-long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,9 @@ def _declined(request: Request, response: Response, facts: Freshness, rules: Sto
         return NotStored.VARY_STAR
     if len(names) > MAX_NOMINATED:
         return NotStored.VARY_TOO_LONG
+    if groups.has_too_many(fields):
+        # Who counts on a tag to purge it would not find it under that tag.
+        return NotStored.TAGS_TOO_LONG
     if b"set-cookie" in fields and not rules.store_set_cookie:
         return NotStored.SET_COOKIE
     has_cookie = b"cookie" in request.fields and not rules.strip_cookies

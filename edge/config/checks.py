@@ -143,7 +143,7 @@ def _origins(values: Values, givens: Givens) -> Findings:
 
 def _files(values: Values, _givens: Givens) -> Findings:
     for keys, value in values.items():
-        if keys[-1] in {"ca_file", "client_ca", "token_file"}:
+        if keys[-1] in {"ca_file", "client_ca"}:
             paths = [value]
         elif keys[-1] == "tls" and isinstance(value, tuple):
             paths = [path for files in value if isinstance(files, CertificateFiles) for path in (files.cert, files.key)]

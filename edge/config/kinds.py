@@ -202,6 +202,11 @@ def one_of(*words: str) -> Kind:
     return Kind(" or ".join(f'"{word}"' for word in words), partial(_word, words), words=words)
 
 
+def many_of(*words: str) -> Kind:
+    """Return the kind that allows lists of `words`."""
+    return Kind(f"list of {' or '.join(words)}", partial(_word, words), many=True)
+
+
 STRING = Kind("string", _string)
 PATH = Kind("path", _path)
 BOOLEAN = Kind("boolean", _boolean, write=lambda value: str(value).lower(), native=bool)

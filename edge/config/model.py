@@ -43,6 +43,7 @@ class Admin:
 
     address: Address | None
     token_file: Path | None
+    compatible: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,7 @@ class Site:
     cookies: Literal["pass", "strip"]
     https: Literal["allow", "redirect"]
     hsts: float
+    purge_from: tuple[Network, ...]
     x_cache: bool
     targets: tuple[str, ...]
     key: SiteKey

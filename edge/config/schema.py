@@ -23,6 +23,7 @@ from edge.config.kinds import (
     Kind,
     Unlike,
     Value,
+    many_of,
     one_of,
 )
 from edge.config.lines import Keys
@@ -126,7 +127,14 @@ SETTINGS: tuple[Setting, ...] = (
         "What is read of the disk each second to find damage before a client asks; 0B turns that off.", ("0B", "1GiB"),
     ),
     Setting("admin.address", ADDRESS_OR_OFF, "127.0.0.1:8901", "Address of the admin plane; loopback only."),
-    Setting("admin.token_file", PATH, UNSET, "File with the token that admin requests which change something need."),
+    Setting(
+        "admin.token_file", PATH, UNSET,
+        "File with the hashes of the tokens that admin requests need; made, with one token, if it is not there.",
+    ),
+    Setting(
+        "admin.compatible", many_of("fastly", "cloudflare"), [],
+        "Whose purge APIs are answered beside our own: fastly, cloudflare.", (0, 2),
+    ),
     Setting("origins.NAME.urls", URLS, REQUIRED, "Where the origin is; this version takes exactly one.", (1, 1)),
     Setting("origins.NAME.host", AUTHORITY, UNSET, "Host field sent to the origin; unset sends the client's."),
     Setting("origins.NAME.keepalive", INTEGER, 64, "Idle connections kept open.", (0, 65_535)),
@@ -167,6 +175,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "site[].hsts", DURATION, "0s",
         "How long browsers are to come by https only (Strict-Transport-Security, RFC 6797); 0s says nothing.", _TTL,
+    ),
+    Setting(
+        "site[].purge_from", NETWORKS, [],
+        "Networks whose PURGE requests are obeyed, without a token; empty refuses them all.", (0, 1000),
     ),
     Setting("site[].x_cache", BOOLEAN, ON, "Whether responses carry X-Cache beside Cache-Status."),
     Setting(

@@ -1,4 +1,4 @@
-"""Which requests the admin plane answers: its own names, safe methods, and nothing it would have to explain."""
+"""Which requests the admin plane answers: those that name it; and how it answers what goes wrong."""
 
 import ipaddress
 import logging
@@ -12,7 +12,6 @@ from edge.control.problems import problem
 
 log = logging.getLogger("edge.control")
 
-ALLOW = "GET, HEAD"
 #: On every answer: nothing is stored, sniffed or told to other sites, and no version of a library.
 HEADERS = {
     "Server": "foreland",
@@ -25,7 +24,7 @@ _authority = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9.\-
 
 
 def guard(names: Iterable[str]) -> Middleware:
-    """Return the middleware that refuses foreign hosts and other methods, and turns every failure into a problem."""
+    """Return the middleware that refuses foreign hosts, and turns every failure into a problem."""
     own = frozenset({"localhost", *(name.lower() for name in names)})
 
     @web.middleware
@@ -56,10 +55,10 @@ async def _answered(request: web.Request, handler: Handler, own: frozenset[str])
     hosts = request.headers.getall("Host", [])
     if len(hosts) != 1 or not is_own_host(hosts[0], own):
         return problem(421, "This name is not served here; use the address or localhost.")
-    if request.method not in {"GET", "HEAD"}:
-        return problem(405, headers={"Allow": ALLOW})
     try:
         return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        return problem(405, headers={"Allow": ", ".join(sorted(error.allowed_methods))})
     except web.HTTPException as error:
         return problem(error.status)
     except Exception:

@@ -1,8 +1,7 @@
-"""What the admin plane answers."""
+"""What the admin plane tells everybody who can reach it."""
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from edge.control.problems import problem
+from edge.control.endpoint import Endpoint, answer
 
 _inline = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
@@ -34,27 +33,27 @@ class Sources:
     unready: Callable[[], Sequence[str]]
 
 
-def routes(sources: Sources) -> list[web.RouteDef]:
-    """Return the routes; GET answers HEAD as well."""
+def endpoints(sources: Sources) -> list[Endpoint]:
+    """Return the endpoints that everybody who reaches the admin plane may ask."""
     page = files("edge.control").joinpath("dashboard.html").read_text("utf-8")
     page_headers = {"Content-Security-Policy": content_security_policy(page)}
 
     async def healthz(_request: web.Request) -> web.Response:
-        return _json({"status": "ok"})
+        return answer({"status": "ok"})
 
     async def ping(_request: web.Request) -> web.Response:
         return web.Response(text="OK")
 
     async def readyz(_request: web.Request) -> web.Response:
         reasons = list(sources.unready())
-        return _json({"status": "unready" if reasons else "ready", "reasons": reasons}, status=503 if reasons else 200)
+        return answer({"status": "unready" if reasons else "ready", "reasons": reasons}, status=503 if reasons else 200)
 
     async def metrics(request: web.Request) -> web.Response:
         body, media_type = sources.metrics(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": media_type})
 
     async def stats(_request: web.Request) -> web.Response:
-        return _json({"node": sources.node, "version": sources.version, **sources.stats()})
+        return answer({"node": sources.node, "version": sources.version, **sources.stats()})
 
     async def dashboard(_request: web.Request) -> web.Response:
         return web.Response(text=page, content_type="text/html", charset="utf-8", headers=page_headers)
@@ -62,18 +61,14 @@ def routes(sources: Sources) -> list[web.RouteDef]:
     async def to_dashboard(_request: web.Request) -> web.Response:
         return web.Response(status=307, headers={"Location": "/ui"})
 
-    async def unknown(_request: web.Request) -> web.Response:
-        return problem(404)
-
     return [
-        web.get("/", to_dashboard),
-        web.get("/healthz", healthz),
-        web.get("/ping", ping),
-        web.get("/readyz", readyz),
-        web.get("/metrics", metrics),
-        web.get("/v1/stats", stats),
-        web.get("/ui", dashboard),
-        web.get("/{path:.*}", unknown),
+        Endpoint("GET", "/", "Lead to the dashboard.", to_dashboard, media_type="text/html", statuses=(307,)),
+        Endpoint("GET", "/healthz", "Answer as long as the event loop does.", healthz),
+        Endpoint("GET", "/ping", "The same, in one word.", ping, media_type="text/plain"),
+        Endpoint("GET", "/readyz", "Say whether the node should get traffic, and why not.", readyz, statuses=(503,)),
+        Endpoint("GET", "/metrics", "All metrics, for Prometheus.", metrics, media_type="text/plain"),
+        Endpoint("GET", "/v1/stats", "Return what the dashboard shows.", stats),
+        Endpoint("GET", "/ui", "The dashboard.", dashboard, media_type="text/html"),
     ]
 
 
@@ -87,7 +82,3 @@ def content_security_policy(page: str) -> str:
         f"default-src 'none'; script-src {' '.join(hashes['script'])}; style-src {' '.join(hashes['style'])}; "
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-
-
-def _json(value: object, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=json.dumps(value).encode(), content_type="application/json")

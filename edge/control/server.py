@@ -1,18 +1,20 @@
 """The admin plane as a server that is started and stopped."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 from aiohttp import web
 
-from edge.control.guard import guard
-from edge.control.routes import Sources, routes
+from edge.control.endpoint import MAX_CONTENT, Endpoint, answer, route
+from edge.control.guard import HEADERS, guard
+from edge.control.openapi import document
+from edge.control.problems import problem
+from edge.control.routes import Sources, endpoints
+from edge.control.tokens import Tokens
 
 log = logging.getLogger("edge.control")
 
-#: Requests have no content here; a little is read to answer 405 on a usable connection.
-MAX_CONTENT = 64 * 2**10
 KEEPALIVE_SECONDS = 30.0
 SHUTDOWN_SECONDS = 2.0
 
@@ -24,12 +26,22 @@ class Control:
     Args:
         sources: where the answers come from.
         names: host names that may be asked for beside localhost and IP literals.
+        more: what is answered beside that.
+        tokens: who may ask for what needs a token; None for nobody.
     """
 
-    def __init__(self, sources: Sources, *, names: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        *,
+        names: Iterable[str] = (),
+        more: Iterable[Endpoint] = (),
+        tokens: Tokens | None = None,
+    ) -> None:
         application = web.Application(middlewares=[guard(names)], client_max_size=MAX_CONTENT)
-        application.add_routes(routes(sources))
-        self._runner = web.AppRunner(
+        answered = [*endpoints(sources), *more]
+        application.add_routes([route(one, tokens) for one in [*answered, _described(answered, sources.version)]])
+        self._runner = _Runner(
             application, access_log=None, handle_signals=False, keepalive_timeout=KEEPALIVE_SECONDS,
             shutdown_timeout=SHUTDOWN_SECONDS,
         )  # fmt: skip
@@ -49,3 +61,45 @@ class Control:
     async def stop(self) -> None:
         """Stop listening, let answers end for a moment, then close; stopping twice does nothing."""
         await self._runner.cleanup()
+
+
+def _described(answered: Sequence[Endpoint], version: str) -> Endpoint:
+    described = document(answered, version)
+
+    async def openapi(_request: web.Request) -> web.Response:
+        return answer(described)
+
+    return Endpoint("GET", "/openapi.json", "Describe the endpoints (OpenAPI 3.1).", openapi)
+
+
+class _Connection(web.RequestHandler):
+    """A connection that answers what is not HTTP, or fails outside the middleware, as the rest is answered."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return a problem, and close."""
+        if status >= 500:
+            log.error("admin request failed", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        response = problem(status, headers=HEADERS)
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Runner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)

@@ -72,15 +72,15 @@ class Asking:
     async def forward(self, ex: Exchange, fields: FieldSection, content: Source | None = None) -> Forwarded:
         """Send the request with `fields` and return the final response's head; UpstreamError when there is none."""
         ex.did("forward")
-        mark = self._fence.mark
+        mark, epoch = self._fence.mark, self._context.purges.current()
         origin = self._context.origins[ex.site.origin]
         upstream = await origin.send(
             forwarded_request(ex, fields), content, _interim_to(ex) if ex.wants_answer else None
         )
-        return self.received(ex, fields, upstream, mark)
+        return self.received(ex, fields, upstream, mark, epoch)
 
     @staticmethod
-    def received(ex: Exchange, fields: FieldSection, upstream: UpstreamResponse, mark: int) -> Forwarded:
+    def received(ex: Exchange, fields: FieldSection, upstream: UpstreamResponse, mark: int, epoch: int) -> Forwarded:
         """Return the origin's answer to a request with `fields`; UpstreamError when it is none to that."""
         ex.heard(upstream)
         head = received_head(upstream)
@@ -91,7 +91,7 @@ class Asking:
         if is_unasked_304 or is_coded or (head.status == 206 and b"range" not in fields):
             upstream.close()
             raise UpstreamProtocolError
-        return Forwarded(upstream, head, mark)
+        return Forwarded(upstream, head, mark, epoch)
 
     async def take(self, ex: Exchange, forwarded: Forwarded, question: Question, flight: Flight) -> None:
         """Do with the origin's answer what it allows, and tell `flight` what it means for those who follow."""

@@ -93,6 +93,7 @@ class Assembling:
             request_time=upstream.request_time,
             response_time=upstream.response_time,
             complete_length=part.complete,
+            epoch=forwarded.epoch,
         )
 
     async def _writer(self, stored: StoredResponse, part: Part, wanted: Sequence[Range]) -> Writer | None:

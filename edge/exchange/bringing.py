@@ -11,6 +11,7 @@ from edge.exchange.context import Context
 from edge.exchange.fence import Fence
 from edge.exchange.filling import Filling
 from edge.exchange.forward import Forwarded, forwarded_fields
+from edge.exchange.purged import is_unpurged, lookup
 from edge.exchange.stretch import Stretch
 from edge.ports import Writer
 
@@ -101,13 +102,16 @@ class Bringing:
         stretch.is_stored = stored.holds(stretch.start, stretch.end)
 
     def _may_keep(self, assembly: Assembly, forwarded: Forwarded) -> bool:
-        is_let_through = self._fence.lets_through(assembly.stored.key, forwarded.mark)
+        stored = assembly.stored
+        is_let_through = self._fence.lets_through(stored.key, forwarded.mark) and is_unpurged(
+            self._context.purges, stored
+        )
         return assembly.is_kept and assembly.takes_readers and is_let_through
 
     async def _store(self, assembly: Assembly, stretch: Stretch) -> StoredResponse:
         """Add `stretch` to what is stored of its representation, and return the head of that."""
         ours = assembly.stored
-        theirs = vary.select(assembly.asker.request, await self._context.store.lookup(ours.key))
+        theirs = vary.select(assembly.asker.request, await lookup(self._context, ours.key))
         base = theirs if theirs is not None and partial.is_same(ours, theirs) else None
         if base is not None and base.is_complete:
             return base
@@ -116,8 +120,9 @@ class Bringing:
         newest = base if base is not None and base.response_time > ours.response_time else ours
         writer = await self._writer(stretch, base, ours.key)
         await writer.write(stretch.content)
-        held = () if base is None else base.ranges
-        head = replace(newest, generation=writer.generation, ranges=partial.merged(held, (stretch.start, stretch.end)))
+        held, epoch = ((), ours.epoch) if base is None else (base.ranges, min(ours.epoch, base.epoch))
+        ranges = partial.merged(held, (stretch.start, stretch.end))
+        head = replace(newest, generation=writer.generation, ranges=ranges, epoch=epoch, purged_at=None)
         await writer.commit(head)
         return head
 

@@ -14,6 +14,7 @@ from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight, Flights, Outcome
 from edge.exchange.forward import Forwarded, forwarded_fields
 from edge.exchange.plan import Parts, plan
+from edge.exchange.purged import is_flight_settled
 from edge.exchange.ranging import Ranging
 from edge.exchange.reusing import deliver_stored, may_answer, may_serve_stale, reuse_stored, stale_or_raise
 from edge.policy.learned import Learned
@@ -90,9 +91,9 @@ class Collapsing:
         """Return whether a request for `key` is in flight."""
         return key in self._flights
 
-    def lead(self, key: bytes, nominated: Nominated) -> Flight:
-        """Return the flight of a request that now leads those for `key` with the same nominated values."""
-        return self._flights.begin(key, nominated)
+    def lead(self, key: bytes, nominated: Nominated, epoch: int) -> Flight:
+        """Return the flight of a request that now leads those for `key` with the same nominated values; see `Flight`."""
+        return self._flights.begin(key, nominated, epoch)
 
     async def go_on(
         self, ex: Exchange, question: Question, flight: Flight, outcome: UpstreamResponse | EdgeError, mark: int
@@ -102,7 +103,7 @@ class Collapsing:
         async def forwarded() -> Forwarded:
             if isinstance(outcome, EdgeError):
                 raise outcome
-            return self._asking.received(ex, question.fields, outcome, mark)
+            return self._asking.received(ex, question.fields, outcome, mark, ex.epoch)
 
         await self._lead_by(ex, flight, question, forwarded())
 
@@ -121,11 +122,12 @@ class Collapsing:
         )
 
     def _find(self, ex: Exchange) -> Flight | None:
-        return self._flights.find(ex.key, ex.request.fields)
+        flight = self._flights.find(ex.key, ex.request.fields)
+        return flight if flight is not None and is_flight_settled(self._context.purges, ex, flight) else None
 
     def _begin(self, ex: Exchange, known: StoredResponse | None) -> Flight:
         names = self._learned.nominated(ex.key) if known is None else (name for name, _ in known.nominated)
-        return self.lead(ex.key, vary.nominate(names, ex.request.fields))
+        return self.lead(ex.key, vary.nominate(names, ex.request.fields), ex.epoch)
 
     def _may_join(self, ex: Exchange, flight: Flight) -> bool:
         """Return whether a flight may still have an answer for this request."""

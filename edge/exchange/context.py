@@ -1,10 +1,11 @@
 """What every part of the exchange works with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge.clock import Clock
-from edge.ports import Store, Telemetry, Upstream
+from edge.exchange.unwritten import UnwrittenPurges
+from edge.ports import Purges, Store, Telemetry, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +17,4 @@ class Context:
     telemetry: Telemetry
     clock: Clock
     node: bytes
+    purges: Purges = field(default_factory=UnwrittenPurges)

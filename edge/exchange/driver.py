@@ -36,6 +36,7 @@ from edge.exchange.forward import Forwarded, forwarded_fields, hops_left
 from edge.exchange.limited import Limited
 from edge.exchange.plan import Failed, is_held, plan
 from edge.exchange.prepared import PreparedAnswers
+from edge.exchange.purged import invalidate_groups, lookup, may_purge, purge_target
 from edge.exchange.ranging import Ranging
 from edge.exchange.reusing import may_serve_stale, reuse_stored, stale_or_raise
 from edge.exchange.short import ShortWay
@@ -84,7 +85,7 @@ class Driver:
         self._asking = Asking(context, self._learned, self._filling, self._fence)
         self._ranging = Ranging(context, self._asking, self._filling, self._learned, self._fence)
         self._collapsing = Collapsing(context, self._asking, self._filling, self._learned, self._ranging)
-        self.prepared = PreparedAnswers(sites, context.store, context.node)
+        self.prepared = PreparedAnswers(sites, context.store, context.purges, context.node)
         self._short = ShortWay(
             sites, context, self._collapsing, self._learned, self._fence, go_on=self._go_on, ended=self._ended
         )
@@ -103,6 +104,7 @@ class Driver:
             target=request.target if site is None else apply_query(request.target, site.key),
             now=self._context.clock.now(),
         )
+        ex.epoch = self._context.purges.current()
         self.in_flight += 1
         await self._to_its_end(ex, self._answer)
 
@@ -181,6 +183,10 @@ class Driver:
 
     async def _answer(self, ex: Exchange) -> None:
         request, site = ex.request, ex.site
+        if request.method == b"PURGE" and may_purge(ex):
+            ex.key = cache_key(ex.target, site.key)
+            await purge_target(self._context, ex)
+            return
         if request.method in REFUSED_METHODS:
             raise MethodRefused
         if site is _NOBODY:
@@ -219,6 +225,7 @@ class Driver:
             unless_taken.callback(forwarded.upstream.close)
             for target in invalidation.invalidated_targets(ex.request, forwarded.head):
                 await self._invalidate(ex, target)
+            await invalidate_groups(self._context, ex, forwarded.head)
             unless_taken.pop_all()
         if ex.request.method == b"POST" and ex.site.profile.store_post:
             # What was asked for before is out of date now; this answer is not.
@@ -237,7 +244,7 @@ class Driver:
     async def _from_cache(self, ex: Exchange) -> None:
         """Answer from a stored response if one may be reused, else through the origin."""
         ex.did("lookup")
-        candidates = await self._context.store.lookup(ex.key)
+        candidates = await lookup(self._context, ex.key)
         stored = vary.select(ex.request, candidates)
         try:
             if stored is None:

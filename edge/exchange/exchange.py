@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from edge.caching.groups import TAG_FIELDS
 from edge.caching.reuse import Fwd
 from edge.caching.status import CacheStatus
 from edge.caching.validation import PRECONDITIONS
@@ -13,6 +14,9 @@ from edge.semantics.target import Target
 
 # What one client wants for this once, and nobody else.
 _OF_ONE_REQUEST = (b"range", b"cache-control", b"pragma")
+# RFC 9213 §2.2: a field targeted at this cache alone is of no use behind it.  Tags tell how a site is made; who else is
+# to purge by them is told by Cache-Groups.
+_FOR_THIS_CACHE = frozenset({b"foreland-cache-control", *TAG_FIELDS})
 
 
 class Exchange:
@@ -22,6 +26,7 @@ class Exchange:
         request: the request as it came.
         target: its target with the query that counts, which is also the one sent to the origin.
         key: the cache key, b"" as long as the cache was not asked.
+        epoch: the purge epoch at which the exchange began.
         trace: the tokens of what was done, in order.
         fwd: why it went forward, None while it did not.
         detail: the reason token behind the outcome.
@@ -31,8 +36,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "began", "client", "collapsed", "content", "detail", "first_byte", "fwd", "is_complete", "is_stored", "key",
-        "left", "node", "origin_seconds", "origin_status", "outcome", "request", "responder", "sent", "site",
+        "began", "client", "collapsed", "content", "detail", "epoch", "first_byte", "fwd", "is_complete", "is_stored",
+        "key", "left", "node", "origin_seconds", "origin_status", "outcome", "request", "responder", "sent", "site",
         "status", "target", "trace", "ttl", "wants_answer",
     )  # fmt: skip
 
@@ -56,6 +61,7 @@ class Exchange:
         self.site = site
         self.target = target
         self.began = now
+        self.epoch = 0
         self.key = b""
         self.trace: list[str] = []
         self.fwd: Fwd | None = None
@@ -89,6 +95,7 @@ class Exchange:
             now=now,
         )
         shadow.key = self.key
+        shadow.epoch = self.epoch
         shadow.wants_answer = False
         return shadow
 
@@ -163,8 +170,7 @@ def with_own_fields(
     fields: FieldSection, site: Site, scheme: bytes, node: bytes, cache_status: bytes, outcome: str
 ) -> FieldSection:
     """Return response fields with what this hop takes out and adds."""
-    # RFC 9213 §2.2: a field targeted at this cache alone is of no use behind it.
-    lines = [line for line in fields if line[0] != b"foreland-cache-control"]
+    lines = [line for line in fields if line[0] not in _FOR_THIS_CACHE]
     if site.strip_cookies:
         lines = [line for line in lines if line[0] != b"set-cookie"]
     if site.hsts and scheme == b"https":

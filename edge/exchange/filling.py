@@ -16,6 +16,7 @@ from edge.exchange.fence import Fence
 from edge.exchange.fill import Fill
 from edge.exchange.forward import Forwarded
 from edge.exchange.plan import Whole, plan
+from edge.exchange.purged import judge, lookup
 from edge.policy.learned import Learned
 from edge.ports import Writer
 from edge.semantics.messages import Response
@@ -57,6 +58,7 @@ class Filling:
             response_time=upstream.response_time,
             complete_length=upstream.content_length if part is None else part.complete,
             ranges=() if base is None else base.ranges,
+            epoch=forwarded.epoch,
         )
         ex.did("store")
         return self._begun(ex, forwarded, writer, stored, part, is_new_part=part is not None and base is None)
@@ -71,9 +73,12 @@ class Filling:
         return self._begun(ex, forwarded, writer, draft, part, is_new_part=False)
 
     def freshened(self, ex: Exchange, stored: StoredResponse, forwarded: Forwarded) -> StoredResponse:
-        """Return `stored` updated by the origin's answer (RFC 9111 §3.2)."""
+        """Return `stored` updated by the origin's answer (RFC 9111 §3.2).
+
+        It was found after the purges before `ex`, and the origin was asked after them: none of them is about it now.
+        """
         upstream = forwarded.upstream
-        return validation.freshen(
+        updated = validation.freshen(
             stored,
             forwarded.head,
             upstream.request_time,
@@ -82,6 +87,7 @@ class Filling:
             request=ex.request.fields,
             store_set_cookie=ex.site.profile.store_set_cookie,
         )
+        return replace(updated, epoch=min(max(stored.epoch, ex.epoch), forwarded.epoch), purged_at=None)
 
     def ttl(self, ex: Exchange, stored: StoredResponse) -> int:
         """Return the freshness that `stored` has left, in seconds."""
@@ -106,7 +112,7 @@ class Filling:
 
     async def extended(self, ex: Exchange, head: Response) -> StoredResponse | None:
         """Return the stored part that a 206 may be combined with."""
-        stored = vary.select(ex.request, await self._context.store.lookup(ex.key))
+        stored = vary.select(ex.request, await lookup(self._context, ex.key))
         if stored is not None and not stored.is_complete and partial.may_combine(stored, head):
             return stored
         return None
@@ -135,9 +141,12 @@ class Filling:
         fill = Fill(forwarded.upstream, writer, stored, start=start, end=end, is_kept=not ex.wants_answer)
 
         async def commit(end: int) -> bool:
-            if not self._fence.lets_through(stored.key, forwarded.mark):
+            if (
+                not self._fence.lets_through(stored.key, forwarded.mark)
+                or judge(self._context.purges, stored) is not stored
+            ):
                 return False
-            if is_new_part and _has_whole(ex, stored, await self._context.store.lookup(stored.key)):
+            if is_new_part and _has_whole(ex, stored, await lookup(self._context, stored.key)):
                 return False
             ranges = partial.merged(stored.ranges, (start, end))
             complete = end if part is None else stored.complete_length

@@ -35,17 +35,19 @@ class Flight:
 
     Attributes:
         nominated: the request fields that requests like the lead's share: a guess until there is a response.
+        epoch: the purge epoch when it began, before the origin was asked.
         outcome: what was told, None as long as nothing was.
         fill: the content to follow, when FILLING.
         stored: the response that holds, when FRESHENED.
         error: why there is no response, when FAILED.
     """
 
-    __slots__ = ("_alone", "_landed", "_told", "error", "fill", "nominated", "outcome", "stored")
+    __slots__ = ("_alone", "_landed", "_told", "epoch", "error", "fill", "nominated", "outcome", "stored")
 
-    def __init__(self, nominated: Nominated = (), landed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, nominated: Nominated = (), landed: Callable[[], None] = lambda: None, *, epoch: int = 0) -> None:
         """Begin; `landed` is called when there is nothing left to follow."""
         self.nominated = nominated
+        self.epoch = epoch
         self._landed = landed
         # Most flights have no followers, who are the ones that need these.
         self._told: asyncio.Event | None = None
@@ -150,9 +152,9 @@ class Flights:
     def __contains__(self, key: bytes) -> bool:
         return key in self._by_key
 
-    def begin(self, key: bytes, nominated: Nominated) -> Flight:
-        """Return a new flight of a request for `key` that those with the same nominated values may join."""
-        flight = Flight(nominated, lambda: self._land(key, flight))
+    def begin(self, key: bytes, nominated: Nominated, epoch: int) -> Flight:
+        """Return a new flight of a request for `key` that those with the same nominated values may join; it came at `epoch`."""
+        flight = Flight(nominated, lambda: self._land(key, flight), epoch=epoch)
         self._by_key.setdefault(key, []).append(flight)
         return flight
 

@@ -23,11 +23,13 @@ class Forwarded:
         upstream: the answer as it came.
         head: its head as it may go on.
         mark: the moment it was asked for, as the fence counts.
+        epoch: the purge epoch of that moment.
     """
 
     upstream: UpstreamResponse
     head: Response
     mark: int
+    epoch: int
 
 
 def forwarded_fields(ex: Exchange) -> FieldSection:

@@ -12,9 +12,10 @@ from edge.caching.status import CacheStatus
 from edge.caching.stored import StoredResponse
 from edge.caching.vary import normalised
 from edge.exchange.exchange import Exchange, with_own_fields
+from edge.exchange.purged import is_unpurged
 from edge.exchange.site import Sites
 from edge.policy.key import apply_query, cache_key
-from edge.ports import Record, Second, Store
+from edge.ports import Purges, Record, Second, Store
 from edge.semantics.messages import Request, Response
 
 #: Request fields that give more than the key and the nominated fields a say in the answer.
@@ -31,17 +32,27 @@ _TRACE = ("lookup", "reuse", "deliver")
 class Prepared:
     """One ready answer."""
 
-    __slots__ = ("_base_age", "_lifetime", "_node", "_scheme", "_since", "_site", "_store", "_token", "body", "stored")
+    __slots__ = (
+        "_base_age", "_epoch", "_lifetime", "_node", "_purges", "_scheme", "_shared", "_since", "_site", "_store",
+        "_token", "body", "stored",
+    )  # fmt: skip
 
     def __init__(
-        self, store: Store, node: bytes, ex: Exchange, stored: StoredResponse, token: object, body: bytes
+        self,
+        store: Store,
+        purges: Purges,
+        node: bytes,
+        ex: Exchange,
+        stored: StoredResponse,
+        token: object,
+        body: bytes,
     ) -> None:
-        site = ex.site
-        self._store, self._node, self._site, self._token = store, node, site, token
+        self._store, self._purges, self._node, self._site, self._token = store, purges, node, ex.site, token
+        self._shared, self._epoch = purges.shared, ex.epoch
         self._scheme = ex.target.scheme
         self.stored = stored
         self.body = body
-        self._lifetime = freshness(stored.status, stored.fields, stored.response_time, site.freshness).lifetime
+        self._lifetime = freshness(stored.status, stored.fields, stored.response_time, ex.site.freshness).lifetime
         self._since = stored.response_time
         self._base_age = current_age(stored, stored.response_time)
 
@@ -60,7 +71,16 @@ class Prepared:
         age = self._base_age + max(0.0, now - self._since)
         if age >= self._lifetime or self._store.token(self.stored.key) is not self._token:
             return None
+        if self._shared.epoch != self._epoch and self._is_purged():
+            return None
         return int(age), int(self._lifetime - age)
+
+    def _is_purged(self) -> bool:
+        epoch = self._purges.current()
+        if not is_unpurged(self._purges, self.stored):
+            return True
+        self._epoch = epoch
+        return False
 
     def head(self, second: Second) -> Response:
         """Return the head as the full path makes it."""
@@ -98,9 +118,10 @@ class Prepared:
 class PreparedAnswers:
     """The ready answers of a node, by key."""
 
-    def __init__(self, sites: Sites, store: Store, node: bytes) -> None:
+    def __init__(self, sites: Sites, store: Store, purges: Purges, node: bytes) -> None:
         self._sites = sites
         self._store = store
+        self._purges = purges
         self._node = node
         self._by_key: dict[bytes, list[Prepared]] = {}
 
@@ -115,7 +136,7 @@ class PreparedAnswers:
         if token is None or body is None or stored.complete_length != len(body):
             return
         others = [one for one in self._by_key.pop(ex.key, ()) if one.is_held and not one.matches(ex.request)]
-        made = Prepared(self._store, self._node, ex, stored, token, body)
+        made = Prepared(self._store, self._purges, self._node, ex, stored, token, body)
         self._by_key[ex.key] = [made, *others[: _VARIANTS - 1]]
         if len(self._by_key) > _KEYS:
             del self._by_key[next(iter(self._by_key))]

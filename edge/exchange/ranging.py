@@ -19,6 +19,7 @@ from edge.exchange.fence import Fence
 from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight, Flights, Outcome
 from edge.exchange.plan import CONDITIONAL, plan, wanted_ranges
+from edge.exchange.purged import is_flight_settled, is_settled
 from edge.exchange.reusing import deliver_stored, may_answer, stale_or_raise
 from edge.policy import chunking
 from edge.policy.learned import Learned
@@ -60,7 +61,7 @@ class Ranging:
                 if (assembly := self._find(ex)) is not None:
                     return await self._answer(ex, assembly)
                 flight = self._flights.find(ex.key, ex.request.fields)
-                if flight is None:
+                if flight is None or not is_flight_settled(self._context.purges, ex, flight):
                     return await self._lead(ex, question, asked)
                 if await self._follow(ex, flight, question):
                     return True
@@ -129,7 +130,8 @@ class Ranging:
         """Return the assembly of the representation that `stored` is a part of, begun now if there is none."""
         for assembly in self._assemblies.get(ex.key, ()):
             is_selected = vary.select(ex.request, [assembly.stored]) is not None
-            if assembly.takes_readers and is_selected and partial.is_same(stored, assembly.stored):
+            is_current = is_settled(self._context.purges, ex, assembly.stored)
+            if assembly.takes_readers and is_selected and is_current and partial.is_same(stored, assembly.stored):
                 return assembly
         return self._register(self._assembling.of(ex, stored, stored.complete_length or 0))
 
@@ -174,7 +176,9 @@ class Ranging:
 
         In a validation the chunk is what comes back instead of the whole, should there be another representation.
         """
-        flight = self._flights.begin(ex.key, vary.nominate(self._learned.nominated(ex.key), ex.request.fields))
+        flight = self._flights.begin(
+            ex.key, vary.nominate(self._learned.nominated(ex.key), ex.request.fields), ex.epoch
+        )
         fields = question.fields.replacing(b"range", b"bytes=%d-%d" % (asked[0], asked[1] - 1))
         try:
             try:

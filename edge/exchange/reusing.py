@@ -9,6 +9,7 @@ from edge.exchange.context import Context
 from edge.exchange.deliver import Body, deliver
 from edge.exchange.exchange import Exchange
 from edge.exchange.plan import is_held, plan
+from edge.exchange.purged import is_settled
 
 
 async def reuse_stored(context: Context, ex: Exchange, stored: StoredResponse, decision: Reuse) -> None:
@@ -23,7 +24,7 @@ async def reuse_stored(context: Context, ex: Exchange, stored: StoredResponse, d
 
 def may_answer(context: Context, ex: Exchange, stored: StoredResponse) -> bool:
     """Return whether `stored`, which another request brings in, may answer this one too."""
-    if vary.select(ex.request, [stored]) is None:
+    if vary.select(ex.request, [stored]) is None or not is_settled(context.purges, ex, stored):
         return False
     now = context.clock.now()
     return isinstance(reuse.decide(ex.request, stored, now=now, rules=ex.site.reuse_rules), Reuse)

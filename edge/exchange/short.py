@@ -19,6 +19,7 @@ from edge.exchange.exchange import Exchange
 from edge.exchange.fence import Fence
 from edge.exchange.flight import Flight
 from edge.exchange.forward import Forwarded, received_head
+from edge.exchange.purged import is_unpurged
 from edge.exchange.shapes import RequestShape, ResponseShape, Shapes
 from edge.exchange.site import Sites
 from edge.policy.key import apply_query, cache_key
@@ -37,7 +38,7 @@ class Asked:
     """A request that is on its way to the origin."""
 
     __slots__ = (
-        "began", "client", "flight", "has_left", "is_alone", "key", "mark", "over", "request", "responder", "shape",
+        "began", "client", "epoch", "flight", "has_left", "is_alone", "key", "mark", "over", "request", "responder", "shape",
         "target",
     )  # fmt: skip
 
@@ -56,7 +57,7 @@ class Asked:
         self.key = cache_key(target, shape.site.key)
         self.flight: Flight | None = None
         self.is_alone = self.has_left = False
-        self.mark = 0
+        self.mark = self.epoch = 0
 
     @property
     def trace(self) -> tuple[str, ...]:
@@ -75,7 +76,7 @@ class Asked:
             target=self.target,
             now=self.began,
         )
-        ex.key = self.key
+        ex.key, ex.epoch = self.key, self.epoch
         ex.trace += self.trace
         if self.has_left:
             ex.did(DownstreamClosed.detail)
@@ -117,7 +118,7 @@ class ShortWay:
         asked.is_alone = not site.collapse or self._learned.is_uncacheable(asked.key, now)
         if not context.store.lacks(asked.key) or (not asked.is_alone and self._collapsing.is_asked(asked.key)):
             return False
-        asked.mark = self._fence.mark
+        asked.mark, asked.epoch = self._fence.mark, context.purges.current()
 
         def interim(response: Response) -> None:
             self._interim(asked, response)
@@ -129,7 +130,9 @@ class ShortWay:
         if not context.origins[site.origin].send_nowait(sent, interim, answered):
             return False
         if not asked.is_alone:
-            asked.flight = self._collapsing.lead(asked.key, shape.nominated(self._learned.nominated(asked.key)))
+            asked.flight = self._collapsing.lead(
+                asked.key, shape.nominated(self._learned.nominated(asked.key)), asked.epoch
+            )
         return True
 
     def _learn_request(self, request: Request, responder: PromptResponder, client: str) -> RequestShape | None:
@@ -196,7 +199,7 @@ class ShortWay:
         return True
 
     def _learn_response(self, asked: Asked, upstream: UpstreamResponse) -> ResponseShape:
-        forwarded = Forwarded(upstream, received_head(upstream), asked.mark)
+        forwarded = Forwarded(upstream, received_head(upstream), asked.mark, asked.epoch)
         return self._shapes.learn_response(asked.shape, asked.exchange(self._context.node), forwarded)
 
     def _stored(
@@ -216,8 +219,9 @@ class ShortWay:
             upstream.response_time,
             length,
             ((0, length),) if length else (),
+            asked.epoch,
         )
-        if self._fence.lets_through(asked.key, asked.mark):
+        if self._fence.lets_through(asked.key, asked.mark) and is_unpurged(self._context.purges, stored):
             try:
                 if not self._context.store.keep(stored, content):
                     return None

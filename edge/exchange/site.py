@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 
 from edge.caching.freshness import FreshnessRules
 from edge.caching.reuse import ReuseRules
@@ -30,6 +31,7 @@ class Site:
         x_cache: whether responses carry X-Cache.
         https_port: where requests by plain HTTP are redirected to, None to answer them.
         hsts: Strict-Transport-Security of responses over https, b"" for none (RFC 6797).
+        purge_from: the networks whose PURGE requests are obeyed.
         storing_rules, reuse_rules: the profile's part of these decisions, made of the above.
     """
 
@@ -47,6 +49,7 @@ class Site:
     x_cache: bool = True
     https_port: int | None = None
     hsts: bytes = b""
+    purge_from: tuple[IPv4Network | IPv6Network, ...] = ()
 
     storing_rules: StoringRules = field(init=False)
     reuse_rules: ReuseRules = field(init=False)

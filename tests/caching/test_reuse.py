@@ -1,5 +1,7 @@
 """Whether a stored response may answer."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -297,3 +299,45 @@ def test_what_may_not_be_reused_may_not_be_later(control, one, other, rules):
     response = stored(control)
     if isinstance(decide(asking(), response, now=T + earlier, rules=rules), Validate):
         assert isinstance(decide(asking(), response, now=T + later, rules=rules), Validate)
+
+
+@pytest.mark.parametrize(
+    ("rules", "control", "purged", "age", "expected"),
+    [
+        pytest.param(
+            SAFE, b"max-age=60", 10, 10, Validate(Fwd.STALE, Detail.SOFT_PURGED, 0), id="stale from that moment on"
+        ),
+        pytest.param(SAFE, b"max-age=60", 10, 30, Validate(Fwd.STALE, Detail.SOFT_PURGED, -20), id="and ever more so"),
+        pytest.param(
+            SAFE, b"max-age=60", 20, 10, Validate(Fwd.STALE, Detail.SOFT_PURGED, 0), id="even if the clock was put back"
+        ),
+        pytest.param(
+            SAFE, b"max-age=60", 80, 90, Validate(Fwd.STALE, Detail.SOFT_PURGED, -30), id="it lengthens no lifetime"
+        ),
+        pytest.param(
+            WAITING, b"max-age=60", 10, 39, Reuse(-29, Detail.STALE_WHILE_REVALIDATE, **BACKGROUND), id="inside the window"
+        ),
+        pytest.param(
+            WAITING, b"max-age=60", 10, 40, Validate(Fwd.STALE, Detail.SOFT_PURGED, -30), id="behind the window"
+        ),
+        pytest.param(
+            WAITING, b"max-age=60, must-revalidate", 10, 11, Validate(Fwd.STALE, Detail.SOFT_PURGED, -1),
+            id="must-revalidate allows no window",
+        ),
+    ],
+)  # fmt: skip
+def test_what_was_purged_softly_is_stale(rules, control, purged, age, expected):
+    response = replace(stored(control), purged_at=T + purged)
+    assert decide(asking(), response, now=T + age, rules=rules) == expected
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        pytest.param(SAFE, None, id="not without a window"),
+        pytest.param(WAITING, Reuse(-1, Detail.STALE_IF_ERROR), id="as far as the operator allows"),
+    ],
+)
+def test_what_was_purged_softly_may_stand_in_for_an_origin_that_fails(rules, expected):
+    response = replace(stored(b"max-age=60"), purged_at=T + 10)
+    assert stale_on_error(response, now=T + 11, rules=rules, disconnected=True) == expected

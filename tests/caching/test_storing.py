@@ -57,6 +57,7 @@ def reason(request, status, lines, rules=SAFE):
         pytest.param(
             200, [control(b'no-cache="etag"'), ETAG], NotStored.NO_LIFETIME, id="a validator that is not stored is none"
         ),
+        pytest.param(200, [FRESH, (b"cache-tag", b"t," * 9000)], NotStored.TAGS_TOO_LONG, id="tags beyond the limit"),
         pytest.param(200, [control(b"max-age=60, no-store")], NotStored.NO_STORE, id="no-store"),
         pytest.param(200, [control(b"max-age=60, private")], NotStored.PRIVATE, id="private"),
         pytest.param(200, [control(b'max-age=60, private="x"')], None, id="private for one field"),

@@ -160,10 +160,19 @@ def test_a_key_in_two_files_names_both_places(tmp_path):
         pytest.param('[[listen]]\naddress = "127.0.0.1:8080"', 9, "already taken", id="a listener twice"),
         pytest.param('[admin]\naddress = ":8901"', 9, "loopback only", id="an admin plane on every interface"),
         pytest.param('[admin]\naddress = "127.0.0.1:8080"', 9, "already taken by", id="admin on a listener's address"),
-        pytest.param('[admin]\ntoken_file = "/nowhere/t"', 9, "cannot be read", id="a file that is not there"),
+        pytest.param('[admin]\ncompatible = ["akamai"]', 9, "is not one of", id="an API in nobody's shape"),
+        pytest.param(
+            '[origins.x]\nurls = ["https://a"]\nca_file = "/nowhere/t"', 10, "cannot be read", id="a file not there"
+        ),
         pytest.param('[[site]]\nhosts = ["*"]\norigin = "app"', 9, '"*" belongs to site[0] already', id="a host twice"),
         pytest.param('[[site]]\nhosts = ["A.b", "a.B"]\norigin = "app"', 9, "names a host twice", id="a host repeated"),
         pytest.param('[[site]]\nhosts = ["a b"]\norigin = "app"', 9, "is not a host name", id="a host with a space"),
+        pytest.param(
+            '[[site]]\nhosts = ["b"]\norigin = "app"\npurge_from = ["10.0.0.1/8"]',
+            11,
+            "is not a network",
+            id="host bits",
+        ),
         pytest.param('[[site]]\nhosts = ["b"]\norigin = "ap"', 10, 'did you mean "app"?', id="an origin unknown"),
         pytest.param('[[site]]\norigin = "app"', 8, "site[1].hosts: is missing", id="a site without hosts"),
         pytest.param("[origins.x]", 8, "origins.x.urls: is missing", id="an empty origin"),

@@ -70,11 +70,11 @@ async def raw(node: Node, request: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("path", "media_type", "text"),
     [
-        pytest.param("/healthz", "application/json", '{"status": "ok"}', id="healthz"),
+        pytest.param("/healthz", "application/json", '{"status":"ok"}', id="healthz"),
         pytest.param("/ping", "text/plain", "OK", id="ping"),
-        pytest.param("/readyz", "application/json", '"ready", "reasons": []', id="readyz"),
+        pytest.param("/readyz", "application/json", '"ready","reasons":[]', id="readyz"),
         pytest.param("/metrics", "text/plain", 'edge_build_info{node="n1",version="9.9"} 1.0', id="metrics"),
-        pytest.param("/v1/stats", "application/json", '"version": "9.9"', id="stats"),
+        pytest.param("/v1/stats", "application/json", '"version":"9.9"', id="stats"),
         pytest.param("/ui", "text/html", "<title>Foreland</title>", id="dashboard"),
         pytest.param("/", "text/html", "<title>Foreland</title>", id="the root leads to the dashboard"),
     ],
@@ -224,3 +224,21 @@ async def test_an_ipv6_address_has_brackets():
         assert url.startswith("http://[::1]:")
         assert answer.status == 200
     await node.control.stop()
+
+
+@pytest.mark.parametrize(
+    ("request_octets", "status"),
+    [
+        pytest.param(b"GARBAGE\r\n\r\n", b"400", id="no request line"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: localhost\r\na b: c\r\n\r\n", b"400", id="no field line"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: localhost\r\nx: " + b"y" * 20_000 + b"\r\n\r\n", b"400", id="too long"),
+    ],
+)
+async def test_what_is_not_http_gets_a_problem_and_no_traceback(node, caplog, request_octets, status):
+    answer = await raw(node, request_octets)
+    head, _, content = answer.partition(b"\r\n\r\n")
+    assert head.split()[1] == status
+    assert b"Server: foreland" in head
+    assert b"application/problem+json" in head
+    assert json.loads(content)["status"] == int(status)
+    assert caplog.records == []

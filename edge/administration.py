@@ -1,0 +1,75 @@
+"""The admin plane as the configuration wants it: apart from `app`, since importing all of this takes its time."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.metadata import version
+
+from edge.clock import Clock
+from edge.config.model import Config
+from edge.control import compatible, purge_endpoints, tokens
+from edge.control.idempotency import Idempotency
+from edge.control.purging import Purging
+from edge.control.routes import Sources
+from edge.control.server import Control
+from edge.exchange.site import Sites
+from edge.policy.key import KeyPolicy
+from edge.purges.node import NodePurges
+from edge.store.volumes import FOLDER
+from edge.telemetry.gauges import Gauges
+from edge.telemetry.metrics import Exposition
+from edge.telemetry.recorder import Recorder
+
+log = logging.getLogger("edge")
+
+
+def make_control(
+    config: Config,
+    recorder: Recorder,
+    gauges: Gauges,
+    purging: Purging,
+    unready: Callable[[], Sequence[str]],
+) -> Control:
+    """Return the admin plane; TokenError if its tokens cannot be used."""
+    exposition = Exposition(recorder, gauges, version=version("foreland"), node=config.node)
+    sources = Sources(
+        node=config.node,
+        version=version("foreland"),
+        stats=lambda: recorder.stats(gauges),
+        metrics=exposition.render,
+        unready=unready,
+    )
+    idempotency = Idempotency(config.cache.path / "admin")
+    shapes = compatible.endpoints(purging, config.admin.compatible)
+    more = [*purge_endpoints.endpoints(purging, idempotency), *shapes]
+    return Control(sources, more=more, tokens=_open_tokens(config))
+
+
+def make_purging(
+    config: Config,
+    sites: Sites,
+    purges: NodePurges,
+    *,
+    clock: Clock,
+    flush: Callable[[], Awaitable[None]],
+    count: Callable[[str], None],
+) -> Purging:
+    """Return what the admin plane purges with."""
+
+    def policy_of(host: bytes) -> KeyPolicy | None:
+        site = sites.find(host)
+        return None if site is None else site.key
+
+    path = config.cache.path
+    stores = [path, *(path / FOLDER / site.name for site in config.sites if site.quota is not None)]
+    return Purging(purges, policy_of, clock=clock, node=config.node, stores=stores, flush=flush, count=count)
+
+
+def _open_tokens(config: Config) -> tokens.Tokens | None:
+    path = config.admin.token_file
+    if path is None:
+        return None
+    made = tokens.make(path)
+    if made is not None:
+        log.info("made the admin token %s, with every scope; move it to where it is used, as in", made)
+        log.info("  origin purge --token-file %s --node URL-OF-THE-ADMIN-PLANE --everything", made)
+    return tokens.Tokens(path)

@@ -1,0 +1,47 @@
+"""The reference page of all endpoints, made from their records: `python -m edge.control.reference` writes it."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from edge.control import compatible, purge_endpoints, routes
+from edge.control.endpoint import Endpoint, statuses
+
+_INTRODUCTION = """\
+# Endpoints of the admin plane
+
+<!-- Made by `python -m edge.control.reference`; do not edit. -->
+
+Requests and answers are JSON; their types are in `/openapi.json` (OpenAPI 3.1), which the node serves. What is not an
+answer is a problem (RFC 9457, `application/problem+json`). A scope means that the request needs a token that has it, in
+`Authorization: Bearer`, or in `Fastly-Key` where the endpoint is Fastly's. Host has to be `localhost` or an address.
+The statuses are those of problems; 200 is every other answer. Those of Fastly and Cloudflare are off unless
+`admin.compatible` names them.
+
+| request | scope | what it does | problems |
+|---|---|---|---|
+"""
+
+
+def markdown() -> str:
+    """Return the whole page."""
+    return _INTRODUCTION + "\n".join(_row(endpoint) for endpoint in _every_endpoint()) + "\n"
+
+
+def _every_endpoint() -> Iterator[Endpoint]:
+    # None of their handlers is called.
+    nobody: Any = None
+    yield from routes.endpoints(nobody)
+    yield from purge_endpoints.endpoints(nobody, nobody)
+    yield from compatible.endpoints(nobody, (compatible.FASTLY, compatible.CLOUDFLARE))
+
+
+def _row(endpoint: Endpoint) -> str:
+    told = ", ".join(str(status) for status in statuses(endpoint))
+    scope = f"`{endpoint.scope}`" if endpoint.scope is not None else ""
+    path = endpoint.path.replace(":.+", "")
+    return f"| `{endpoint.method} {path}` | {scope} | {endpoint.sentence} | {told} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

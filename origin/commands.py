@@ -1,0 +1,124 @@
+"""The commands that speak to edges: purge, status."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import click
+
+from origin.client import Answer, Edges
+
+#: Exit codes: 0 every node did it, 1 none did, 2 wrong usage, 4 some did.
+FAILED, PARTIAL = 1, 4
+
+_nodes = click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    required=True,
+    metavar="URL",
+    help="Admin plane of an edge; more than one for more.",
+)
+_token_file = click.option(
+    "--token-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="File with the token."
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each node.")
+
+
+@click.command()
+@click.option("--url", "urls", multiple=True, metavar="URL", help="A URL, with all its variants.")
+@click.option("--prefix", "prefixes", multiple=True, metavar="PREFIX", help="A path and all below: a.example/blog.")
+@click.option("--host", "hosts", multiple=True, metavar="HOST", help="A host.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="A tag or cache group.")
+@click.option("--everything", is_flag=True, help="All there is.")
+@click.option("--hard", is_flag=True, help="As if it had never been there; otherwise it is stale, and validated.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be purged.")
+@_nodes
+@_token_file
+@_as_json
+def purge(  # noqa: PLR0913, PLR0917 - one for each option
+    urls: Sequence[str],
+    prefixes: Sequence[str],
+    hosts: Sequence[str],
+    tags: Sequence[str],
+    everything: bool,  # noqa: FBT001 - click gives it by name
+    hard: bool,  # noqa: FBT001
+    dry_run: bool,  # noqa: FBT001
+    nodes: Sequence[str],
+    token_file: Path | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Purge on every edge that is named, and say what each did."""
+    if not (urls or prefixes or hosts or tags or everything):
+        raise click.UsageError("name what to purge: --url, --prefix, --host, --tag or --everything")
+
+    async def ask(edges: Edges) -> list[Answer]:
+        return await edges.purge(
+            urls=urls, prefixes=prefixes, hosts=hosts, tags=tags, everything=everything, hard=hard, dry_run=dry_run
+        )
+
+    _finish(_asked(nodes, token_file, ask), _dry if dry_run else _purged, as_json=as_json)
+
+
+@click.command()
+@_nodes
+@_token_file
+@_as_json
+def status(nodes: Sequence[str], token_file: Path | None, *, as_json: bool) -> None:
+    """Say how every edge that is named is doing."""
+    _finish(_asked(nodes, token_file, Edges.status), _figures, as_json=as_json)
+
+
+def _asked(
+    nodes: Sequence[str], token_file: Path | None, ask: Callable[[Edges], Awaitable[list[Answer]]]
+) -> list[Answer]:
+    for node in nodes:
+        if not node.startswith(("http://", "https://")):
+            raise click.BadParameter(f"{node!r} is not a URL such as http://127.0.0.1:8901", param_hint="--node")
+    try:
+        token = token_file.read_text("utf-8").strip() if token_file is not None else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{token_file} cannot be read: {error}", param_hint="--token-file") from error
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise click.BadParameter(f"{token_file} does not hold one token alone", param_hint="--token-file")
+
+    async def asking() -> list[Answer]:
+        async with Edges(nodes, token) as edges:
+            return await ask(edges)
+
+    return asyncio.run(asking())
+
+
+def _finish(answers: Sequence[Answer], line: Callable[[Answer], str], *, as_json: bool) -> None:
+    for answer in answers:
+        if as_json:
+            members = {"node_url": answer.node, "ok": answer.is_ok, "status": answer.status}
+            click.echo(json.dumps({**answer.told, **members, **({"error": answer.error} if answer.error else {})}))
+        elif answer.is_ok:
+            click.echo(f"{answer.node}  {line(answer)}")
+        else:
+            click.echo(f"{answer.node}  failed: {answer.error}", err=True)
+    done = sum(answer.is_ok for answer in answers)
+    if done < len(answers):
+        sys.exit(PARTIAL if done else FAILED)
+
+
+def _purged(answer: Answer) -> str:
+    told = answer.told
+    count = len(told.get("selectors", ()))
+    return f"purge {told.get('id')} on {told.get('node')}: {count} name(s), now {told.get('effect')}"
+
+
+def _dry(answer: Answer) -> str:
+    told = answer.told
+    more = "" if told.get("is_complete") else " or more (not all was looked at)"
+    return "\n  ".join([f"would hit {told.get('count')} stored response(s){more}", *told.get("samples", ())])
+
+
+def _figures(answer: Answer) -> str:
+    told = answer.told
+    ratio = told.get("windows", {}).get("1m", {}).get("hit_ratio")
+    hits = "no requests in the last minute" if ratio is None else f"{ratio:.0%} hits in the last minute"
+    return f"{told.get('node')} {told.get('version')}: {hits}, {told.get('store', {}).get('objects')} stored"
