@@ -16,7 +16,7 @@ from edge.exchange.fence import Fence
 from edge.exchange.fill import Fill
 from edge.exchange.forward import Forwarded
 from edge.exchange.plan import Whole, plan
-from edge.exchange.purged import judge, lookup
+from edge.exchange.purged import is_unpurged, lookup
 from edge.policy.learned import Learned
 from edge.ports import Writer
 from edge.semantics.messages import Response
@@ -141,10 +141,8 @@ class Filling:
         fill = Fill(forwarded.upstream, writer, stored, start=start, end=end, is_kept=not ex.wants_answer)
 
         async def commit(end: int) -> bool:
-            if (
-                not self._fence.lets_through(stored.key, forwarded.mark)
-                or judge(self._context.purges, stored) is not stored
-            ):
+            is_let_through = self._fence.lets_through(stored.key, forwarded.mark)
+            if not is_let_through or not is_unpurged(self._context.purges, stored):
                 return False
             if is_new_part and _has_whole(ex, stored, await lookup(self._context, stored.key)):
                 return False

@@ -74,3 +74,6 @@ class NodePurges:
             self._table.apply(Purge(epoch, 0.0, Mode.HARD, (EVERYTHING,)))
         # The newest may be covered by one that is left of a shorter log.
         self._table.epoch = max(self._table.epoch, min(self._reader.epoch, epoch))
+        if self._table.epoch < epoch:
+            log.error("the purge log ends before purge %d, all that is stored is purged", epoch)
+            self._table.apply(Purge(epoch, 0.0, Mode.HARD, (EVERYTHING,)))

@@ -137,6 +137,16 @@ def test_a_log_that_is_altered_while_it_is_used_purges_everything(node, path):
         node.append("c")
 
 
+def test_a_log_that_ends_too_early_while_it_is_used_purges_everything(node):
+    node.append("a")
+    node.purges.current()
+    whole = node.log.path.read_bytes()
+    node.append("b")
+    node.log.path.write_bytes(whole)
+    assert node.verdict(1, "x") is Mode.HARD
+    assert node.purges.current() == 2
+
+
 def test_a_log_out_of_order_is_an_altered_one(node):
     lines = [encode(Purge(number, NOW, Mode.SOFT, (EVERYTHING,))) for number in (2, 1)]
     node.log.path.write_bytes(b"".join([encode_heading(0), *lines]))
