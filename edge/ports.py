@@ -128,7 +128,7 @@ class Writer(Protocol):
     #: Whether the content is kept after the fill; if not, it is there for those who follow, and `commit` fails.
     is_admitted: bool
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: Piece) -> None:
         """Append `data`; waits while too much is unwritten.  StoreError: the content can no longer be stored."""
         ...
 

@@ -13,6 +13,9 @@ from edge.policy import chunking
 from edge.ports import Closable, Piece, Store
 from edge.tasks import spawn
 
+# A reader waits while so many stretches of its representation have come and wait for the store.
+_UNSTORED = 8
+
 
 class Bringer(Protocol):
     """The way of stretches from the origin into assemblies."""
@@ -126,6 +129,8 @@ class Assembly:
             UpstreamError: they cannot be had, or are of another representation.
         """
         while True:
+            while self._is_store_behind(reader.position):
+                await self._changed.wait()
             if (stretch := self._needed(reader.position)) is None:
                 try:
                     return await reader.read_stored(self._held_to(reader.position))
@@ -189,6 +194,16 @@ class Assembly:
             self.begin(stretch)
         stretch.is_needed = True
         return stretch
+
+    def _is_store_behind(self, position: int) -> bool:
+        """Return whether the octet at `position` would have to be fetched while too much waits for the store."""
+        unstored = sum(stretch.is_whole and not stretch.is_over for stretch in self._stretches.values())
+        return (
+            unstored >= _UNSTORED
+            and self._error is None
+            and self._stretch_at(position) is None
+            and chunking.first_missing(self.stored.ranges, position, position + 1) is not None
+        )
 
     def _check(self, stretch: Stretch) -> None:
         if (error := self._error or stretch.error) is not None:

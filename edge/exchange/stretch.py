@@ -26,7 +26,19 @@ class Stretch:
         stop: ends the task.
     """
 
-    __slots__ = ("_data", "end", "error", "forwarded", "is_needed", "is_over", "is_stored", "start", "stop", "writer")
+    __slots__ = (
+        "_come",
+        "_data",
+        "end",
+        "error",
+        "forwarded",
+        "is_needed",
+        "is_over",
+        "is_stored",
+        "start",
+        "stop",
+        "writer",
+    )
 
     def __init__(
         self, start: int, end: int, *, forwarded: Forwarded | None = None, writer: Writer | None = None
@@ -37,7 +49,8 @@ class Stretch:
         self.error: EdgeError | None = None
         self.is_needed = self.is_stored = self.is_over = False
         self.stop: Stop = lambda: None
-        self._data = bytearray()
+        # Made at once when the first octets come: one that grew would leave holes of all sizes in the heap.
+        self._data, self._come = bytearray(), 0
 
     @property
     def is_confirmed(self) -> bool:
@@ -47,23 +60,27 @@ class Stretch:
     @property
     def is_whole(self) -> bool:
         """Whether all of it has come."""
-        return len(self._data) == self.end - self.start
+        return self._come == self.end - self.start
 
     @property
-    def content(self) -> bytes:
+    def content(self) -> memoryview:
         """What has come of it."""
-        return bytes(self._data)
+        return memoryview(self._data)[: self._come]
 
     def add(self, data: bytes) -> None:
         """Take octets from the origin; UpstreamProtocolError when they are more than there should be."""
-        if len(self._data) + len(data) > self.end - self.start:
+        come = self._come + len(data)
+        if come > self.end - self.start:
             raise UpstreamProtocolError("more content than announced")
-        self._data += data
+        if not self._data:
+            self._data = bytearray(self.end - self.start)
+        self._data[self._come : come] = data
+        self._come = come
 
     def read(self, position: int, end: int) -> bytes:
         """Return octets from `position` on, not beyond `end`; b"" while there are none."""
         first = position - self.start
-        return bytes(memoryview(self._data)[first : min(end - self.start, first + _AT_ONCE)])
+        return bytes(memoryview(self._data)[first : min(end - self.start, first + _AT_ONCE, self._come)])
 
     def close(self) -> None:
         """Let go of what brings it in."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from edge.caching.stored import Range, StoredResponse
 from edge.errors import StoreError, StoreFull
+from edge.ports import Piece
 from edge.store.ledger import BUFFERED_LIMIT, Ledger
 from edge.store.memory import SMALL
 from edge.store.pins import charge_while_filled
@@ -56,7 +57,7 @@ class Fill:
         self._error: StoreError | None = None
         ledger.fills[generation] = self
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: Piece) -> None:
         """Append `data`; waits while too much is unwritten.  StoreError: the content can no longer be stored."""
         self._check()
         await self._ledger.wait_room()
@@ -147,6 +148,11 @@ class Fill:
             return taken
         next_held = min((first for first, _ in self._held if first > self._at), default=self._limit)
         taken = min(len(data), room_in_chunk(self._at), next_held - self._at)
+        if not self._buffer and taken == room_in_chunk(self._at) == room_in_chunk(0):
+            # A whole chunk at once is not gathered first.
+            self._at += taken
+            self._add(bytes(data[:taken]))
+            return taken
         self._buffer += data[:taken]
         self._ledger.buffered += taken
         self._at += taken
@@ -158,11 +164,16 @@ class Fill:
         """Make a chunk of what has been buffered."""
         if not self._buffer:
             return
-        data, begin = bytes(self._buffer), self._begin
-        self._drop_buffer()
-        self._offsets.append(begin)
-        if begin == 0 and len(data) <= SMALL:
+        data = bytes(self._buffer)
+        if self._begin == 0 and len(data) <= SMALL:
             self._small = data
+        self._ledger.buffered -= len(data)
+        self._buffer = bytearray()
+        self._add(data)
+
+    def _add(self, data: bytes) -> None:
+        begin, self._begin = self._begin, self._at
+        self._offsets.append(begin)
         self._ledger.add_chunk(self._key_hash, self.generation, begin, data)
 
     def _drop_buffer(self) -> None:

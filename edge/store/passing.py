@@ -5,6 +5,7 @@ from os import urandom
 
 from edge.caching.stored import StoredResponse
 from edge.errors import NotAdmitted, StoreDamaged
+from edge.ports import Piece
 
 # How much of it a reader is handed at once.
 _PIECE = 256 << 10
@@ -31,7 +32,7 @@ class Passing:
         self.generation = urandom(8)
         self._allowance, self._start, self._data = allowance, start, bytearray()
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: Piece) -> None:
         """Append `data`; NotAdmitted when memory may hold no more."""
         if len(data) > self._allowance.left:
             raise NotAdmitted("not admitted, and memory may hold no more of it")

@@ -1,11 +1,13 @@
 """A store that keeps everything in memory and can be told to fail."""
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
 from edge.caching.stored import StoredResponse
 from edge.errors import StoreDamaged, StoreError, StoreFull
+from edge.ports import Piece
 from edge.semantics.fields import FieldSection
 from edge.testing.pauses import Pauses
 
@@ -21,6 +23,7 @@ class MemoryStore:
         contents: the octets by generation.
         damaged: generations that fail to read.
         is_full: whether writes are refused.
+        takes: writes wait while it is not set.
         writers: how many are neither committed nor aborted.
         sources: how many are not closed.
     """
@@ -30,6 +33,8 @@ class MemoryStore:
         self.contents: dict[bytes, bytearray] = {}
         self.damaged: set[bytes] = set()
         self.is_full = False
+        self.takes = asyncio.Event()
+        self.takes.set()
         self.writers = 0
         self.sources = 0
         self.pauses = pauses or Pauses()
@@ -176,9 +181,10 @@ class MemoryWriter:
         self._is_over = False
         store.writers += 1
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: Piece) -> None:
         """Append."""
         await self._store.pauses()
+        await self._store.takes.wait()
         if self._store.is_full:
             raise StoreFull
         end = self._position + len(data)

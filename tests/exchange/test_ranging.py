@@ -519,6 +519,17 @@ class TestReadAhead:
         assert (await task).content == V1[30:]
         assert len(world.asked) == 7
 
+    async def test_a_store_that_is_behind_holds_up_who_reads(self, world: RangeWorld) -> None:
+        world.origin.content = bytes(400)
+        world.store.takes.clear()
+        task = begin(world.range("0-"))
+        await until(lambda: len(world.asked) > 8)
+        await turns(1000)
+        assert len(world.asked) < 16, "what waits for the store is in memory"
+        world.store.takes.set()
+        assert (await task).content == bytes(400)
+        assert len(world.asked) == 40
+
     async def test_nothing_more_is_fetched_for_who_has_left(self, world: RangeWorld) -> None:
         world.origin.holds = {start: asyncio.Event() for start in (20, 30)}
         responder = RecordingResponder(leaves_after=5)
