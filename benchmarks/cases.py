@@ -11,6 +11,7 @@ class Load(Enum):
     HALF = auto()  # at a fixed rate, half of Foreland's peak in the same case
     BURST = auto()  # all connections at once, for what nobody has asked for before
     IDLE = auto()  # beside connections that ask for nothing
+    HANDSHAKE = auto()  # by a new TLS connection for each request
     ZIPF = auto()  # at a fixed rate whatever is answered, some things more often than others
 
 
@@ -26,6 +27,8 @@ class Case:
         is_unique: whether each request is for a path of its own below `path`.
         paths: how many paths below `path` are asked for in turn; 0 for `path` itself.
         validates: whether the client has the response already and asks whether it is still good.
+        is_tls: whether by TLS.
+        streams: how many requests a connection has under way by HTTP/2, which TLS chose; 0 for HTTP/1.1.
         is_disk: whether the contestants are started so that memory cannot hold what is asked for.
     """
 
@@ -36,6 +39,8 @@ class Case:
     is_unique: bool = False
     paths: int = 0
     validates: bool = False
+    is_tls: bool = False
+    streams: int = 0
     is_disk: bool = False
 
 
@@ -52,6 +57,12 @@ CASES = [
     Case("revalidate-1k", "/valid/1k", paths=1000),
     Case("burst-100k", "/slow/100k", Load.BURST, connections=500),
     Case("idle-10000", "/hit/1k", Load.IDLE),
+    Case("tls-hit-1k", "/hit/1k", is_tls=True),
+    Case("tls-hit-100k", "/hit/100k", is_tls=True),
+    Case("tls-hit-10m", "/hit/10m", connections=8, is_tls=True),
+    Case("tls-handshakes", "/hit/1k", Load.HANDSHAKE, is_tls=True),
+    Case("h2-hit-1k", "/hit/1k", connections=32, is_tls=True, streams=10),
+    Case("h2-hit-1m", "/hit/1m", connections=32, is_tls=True, streams=10),
     Case("zipf", "/hit", Load.ZIPF, connections=256),
 ]
 QUICK = ("hit-1k", "hit-100k", "hit-10m", "miss-1k", "pass-1k")

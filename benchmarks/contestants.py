@@ -1,6 +1,6 @@
 """The programs that are measured, each as its own documentation recommends, with its access log off.
 
-A contestant is given a port, the origin's port, an empty folder, and whether what it stores should not fit its memory; it
+A contestant is given ports and a certificate, an empty folder, and whether what it stores should not fit its memory; it
 runs on the server's core until it is stopped.
 """
 
@@ -14,7 +14,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 SERVER_CORE, LOAD_CORE = "0", "1"
 _PATIENCE = 20.0
@@ -31,6 +39,8 @@ http {{
   upstream origin {{ server 127.0.0.1:{origin}; keepalive 128; keepalive_requests 1000000; }}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{tls} ssl http2 backlog=4096;
+    ssl_certificate {pem}; ssl_certificate_key {pem}; ssl_protocols TLSv1.2 TLSv1.3;
     location / {{
       proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_cache c; proxy_cache_lock on; proxy_cache_revalidate on; add_header X-Cache $upstream_cache_status;
@@ -75,6 +85,7 @@ cache c
   max-age 3600
 frontend f
   bind 127.0.0.1:{port}
+  bind 127.0.0.1:{tls} ssl crt {pem} alpn h2,http/1.1
   http-request cache-use c
   http-response cache-store c
   default_backend b
@@ -127,16 +138,27 @@ max_filedescriptors 16384
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A program under measurement: its name, what it needs to be there, and how to start it."""
+    """A program under measurement: its name, what it needs to be there, how to start it, and whether it speaks TLS."""
 
     name: str
     needs: str
-    start: Callable[[int, int, Path, bool], "Started"]
+    start: Callable[["Site", Path, bool], "Started"]
+    has_tls: bool = False
 
     @property
     def is_there(self) -> bool:
         """Whether the machine has it."""
         return shutil.which(self.needs) is not None or Path(self.needs).exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a contestant serves: its port, that for TLS, the origin's, and the file of its certificate and key."""
+
+    port: int
+    tls: int
+    origin: int
+    pem: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +221,21 @@ def origin(port: int, folder: Path) -> Started:
     return _nginx(_ORIGIN.format(folder=folder, port=port), folder)
 
 
-SIZES = {"1k": 1 << 10, "10k": 10 << 10, "100k": 100 << 10, "10m": 10 << 20}
+SIZES = {"1k": 1 << 10, "10k": 10 << 10, "100k": 100 << 10, "1m": 1 << 20, "10m": 10 << 20}
+
+
+def certify(path: Path) -> None:
+    """Write a certificate for 127.0.0.1, which nobody trusts, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    cert = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(cert.public_bytes(Encoding.PEM) + secret)
 
 
 def _nginx(conf: str, folder: Path) -> Started:
@@ -209,27 +245,28 @@ def _nginx(conf: str, folder: Path) -> Started:
     return Started(["nginx", "-e", str(folder / "start.log"), "-c", str(path)], {})
 
 
-def _peer_nginx(port: int, origin_port: int, folder: Path, is_disk: bool) -> Started:
-    return _nginx(_NGINX.format(folder=folder, port=port, origin=origin_port), folder)
+def _peer_nginx(site: Site, folder: Path, is_disk: bool) -> Started:
+    return _nginx(_NGINX.format(folder=folder, port=site.port, tls=site.tls, origin=site.origin, pem=site.pem), folder)
 
 
-def _foreland(port: int, origin_port: int, folder: Path, is_disk: bool) -> Started:
+def _foreland(site: Site, folder: Path, is_disk: bool) -> Started:
     return Started(
         [
-            sys.executable, "-m", "edge", "serve", "--origin", f"http://127.0.0.1:{origin_port}",
-            "--listen", f"127.0.0.1:{port}", "--admin", "off", "--cache", str(folder / "cache"),
+            sys.executable, "-m", "edge", "serve", "--origin", f"http://127.0.0.1:{site.origin}",
+            "--listen", f"127.0.0.1:{site.port}", "--listen-tls", f"127.0.0.1:{site.tls}", "--tls-cert", str(site.pem),
+            "--tls-key", str(site.pem), "--admin", "off", "--cache", str(folder / "cache"),
             "--cache-size", "8GiB", "--memory", "1MiB" if is_disk else "512MiB", "--log", "off", "--workers", "1",
         ],
         {"EDGE_LIMITS__REQUESTS_PER_CONNECTION": "1000000", "EDGE_LIMITS__CONNECTIONS": "16384"},
     )  # fmt: skip
 
 
-def _varnish(port: int, origin_port: int, folder: Path, is_disk: bool) -> Started:
+def _varnish(site: Site, folder: Path, is_disk: bool) -> Started:
     vcl = folder / "default.vcl"
-    vcl.write_text(_VCL.format(origin=origin_port))
+    vcl.write_text(_VCL.format(origin=site.origin))
     return Started(
         [
-            "varnishd", "-F", "-a", f"127.0.0.1:{port}", "-f", str(vcl), "-s", f"file,{folder}/store,2g" if is_disk else "malloc,1g",
+            "varnishd", "-F", "-a", f"127.0.0.1:{site.port}", "-f", str(vcl), "-s", f"file,{folder}/store,2g" if is_disk else "malloc,1g",
             "-n", str(folder / "vw"),
             "-p", "thread_pools=1", "-p", "thread_pool_min=100", "-p", "thread_pool_max=1000",
         ],
@@ -237,22 +274,22 @@ def _varnish(port: int, origin_port: int, folder: Path, is_disk: bool) -> Starte
     )  # fmt: skip
 
 
-def _haproxy(port: int, origin_port: int, folder: Path, is_disk: bool) -> Started:
+def _haproxy(site: Site, folder: Path, is_disk: bool) -> Started:
     path = folder / "haproxy.cfg"
-    path.write_text(_HAPROXY.format(port=port, origin=origin_port))
+    path.write_text(_HAPROXY.format(port=site.port, tls=site.tls, origin=site.origin, pem=site.pem))
     return Started(["haproxy", "-db", "-f", str(path)], {})
 
 
-def _ats(port: int, origin_port: int, folder: Path, is_disk: bool) -> Started:
+def _ats(site: Site, folder: Path, is_disk: bool) -> Started:
     layout = folder / "ats"
     for name in ("etc", "cache", "log", "run"):
         (layout / name).mkdir(parents=True)
         (layout / name).chmod(0o777)
     etc = layout / "etc"
     (etc / "records.config").write_text(
-        _ATS_RECORDS.format(port=port, memory=1 << 20 if is_disk else 512 << 20).strip() + "\n"
+        _ATS_RECORDS.format(port=site.port, memory=1 << 20 if is_disk else 512 << 20).strip() + "\n"
     )
-    (etc / "remap.config").write_text(f"map / http://127.0.0.1:{origin_port}/\n")
+    (etc / "remap.config").write_text(f"map / http://127.0.0.1:{site.origin}/\n")
     (etc / "storage.config").write_text(f"{layout / 'cache'} 2G\n")
     (etc / "plugin.config").write_text("")
     (etc / "ip_allow.yaml").write_text(
@@ -266,20 +303,20 @@ def _ats(port: int, origin_port: int, folder: Path, is_disk: bool) -> Started:
     return Started(["traffic_server", f"--run-root={layout / 'runroot.yaml'}"], {})
 
 
-def _squid(port: int, origin_port: int, folder: Path, is_disk: bool) -> Started:
+def _squid(site: Site, folder: Path, is_disk: bool) -> Started:
     folder.chmod(0o777)
     path = folder / "squid.conf"
-    path.write_text(_SQUID.format(port=port, origin=origin_port, folder=folder, memory=1 if is_disk else 512))
+    path.write_text(_SQUID.format(port=site.port, origin=site.origin, folder=folder, memory=1 if is_disk else 512))
     subprocess.run(["squid", "-N", "-z", "-f", str(path)], check=True, capture_output=True)
     return Started(["squid", "-N", "-f", str(path)], {})
 
 
 OURS = "foreland"
 CONTESTANTS = [
-    Contestant(OURS, sys.executable, _foreland),
-    Contestant("nginx", "nginx", _peer_nginx),
+    Contestant(OURS, sys.executable, _foreland, has_tls=True),
+    Contestant("nginx", "nginx", _peer_nginx, has_tls=True),
     Contestant("varnish", "varnishd", _varnish),
-    Contestant("haproxy", "haproxy", _haproxy),
+    Contestant("haproxy", "haproxy", _haproxy, has_tls=True),
     Contestant("trafficserver", "traffic_server", _ats),
     Contestant("squid", "squid", _squid),
 ]

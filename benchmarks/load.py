@@ -61,11 +61,21 @@ def peak(
 
 def steady(url: str, *, connections: int, rate: float, seconds: float, folder: Path) -> Answered:
     """Ask for `url` at a fixed rate."""
+    each = f"--rps={max(1, round(rate / connections))}"
+    return _h2load(url, "--h1", each, connections=connections, seconds=seconds, folder=folder)
+
+
+def multiplexed(url: str, *, connections: int, streams: int, seconds: float, folder: Path) -> Answered:
+    """Ask for `url` by HTTP/2 as fast as it is answered, `streams` at a time on each connection."""
+    return _h2load(url, f"-m{streams}", connections=connections, seconds=seconds, folder=folder)
+
+
+def _h2load(url: str, *options: str, connections: int, seconds: float, folder: Path) -> Answered:
     log = folder / "requests.tsv"
     log.unlink(missing_ok=True)
     command = [
-        "taskset", "-c", LOAD_CORE, "h2load", "--h1", "-c", str(connections), "-D", str(max(1, round(seconds))),
-        f"--rps={max(1, round(rate / connections))}", "--log-file", str(log), url,
+        "taskset", "-c", LOAD_CORE, "h2load", f"-c{connections}", f"-D{max(1, round(seconds))}", *options,
+        "--log-file", str(log), url,
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)
     rows = [line.split("\t") for line in log.read_text().splitlines()]

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import ssl
 import statistics
 import tempfile
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import load, processes
 from benchmarks.cases import Case, Load
-from benchmarks.contestants import LOAD_CORE, SERVER_CORE, Contestant, free_port, origin, running
+from benchmarks.contestants import LOAD_CORE, SERVER_CORE, Contestant, Site, certify, free_port, origin, running
 
 _IDLE = 10_000
 _ZIPF_OBJECTS = 5000
@@ -44,20 +45,26 @@ Results = dict[str, dict[str, list[Result]]]
 class Place:
     """One contestant that runs, with the origin behind it."""
 
-    def __init__(self, contestant: Contestant, port: int, pid: int, at_origin: int, folder: Path) -> None:
-        self.contestant, self.port, self.pid, self._at_origin, self.folder = contestant, port, pid, at_origin, folder
+    def __init__(self, contestant: Contestant, site: Site, pid: int, folder: Path) -> None:
+        self.contestant, self.site, self.pid, self.folder = contestant, site, pid, folder
         self.counter = itertools.count(1)
 
-    def url(self, path: str) -> str:
-        """Return the URL of `path`."""
-        return f"http://127.0.0.1:{self.port}{path}"
+    def url(self, case: Case) -> str:
+        """Return the URL of what `case` asks for."""
+        return (
+            f"https://127.0.0.1:{self.site.tls}{case.path}"
+            if case.is_tls
+            else f"http://127.0.0.1:{self.site.port}{case.path}"
+        )
 
     def warm(self, case: Case) -> None:
         """Have in the cache what the case wants there."""
         if case.paths:
-            load.drive("sweep", self.url(case.path), paths=case.paths)
-        elif case.load in {Load.PEAK, Load.HALF, Load.IDLE}:
-            with urllib.request.urlopen(self.url(case.path) + ("/warm" if case.is_unique else "")) as response:
+            load.drive("sweep", self.url(case), paths=case.paths)
+        elif case.load in {Load.PEAK, Load.HALF, Load.IDLE, Load.HANDSHAKE}:
+            with urllib.request.urlopen(
+                self.url(case) + ("/warm" if case.is_unique else ""), context=ssl._create_unverified_context()
+            ) as response:
                 response.read()
 
     def measure(self, case: Case, seconds: float, half: float) -> Result:
@@ -67,7 +74,7 @@ class Place:
         with contextlib.ExitStack() as held:
             if case.load is Load.IDLE:
                 before = processes.memory(self.pid)
-                held.enter_context(load.held(self.url(case.path), _IDLE))
+                held.enter_context(load.held(self.url(case), _IDLE))
                 idle_memory = (processes.memory(self.pid) - before) / _IDLE
                 cpu_before, began = processes.cpu_seconds(self.pid), time.monotonic()
             answered = self._ask(case, seconds, half)
@@ -79,7 +86,7 @@ class Place:
         return Result(answered, cpu / max(requests, 1) * 1e6, processes.memory(self.pid), at_origin, idle_memory)
 
     def _ask(self, case: Case, seconds: float, half: float) -> load.Answered:
-        url, number = self.url(case.path), next(self.counter)
+        url, number = self.url(case), next(self.counter)
         match case.load:
             case Load.HALF:
                 return load.steady(url, connections=case.connections, rate=half, seconds=seconds, folder=self.folder)
@@ -89,6 +96,13 @@ class Place:
                 return load.drive(
                     "zipf", url, connections=case.connections, rate=_ZIPF_RATE, seconds=seconds, objects=_ZIPF_OBJECTS
                 )
+            case Load.PEAK if case.streams:
+                return load.multiplexed(
+                    url, connections=case.connections, streams=case.streams, seconds=seconds, folder=self.folder
+                )
+            case Load.HANDSHAKE:
+                fields = ("Connection: close",)
+                return load.peak(url, connections=case.connections, seconds=seconds, folder=self.folder, fields=fields)
             case Load.PEAK | Load.IDLE:
                 return load.peak(
                     url,
@@ -105,7 +119,7 @@ class Place:
             return str(response.headers["ETag"])
 
     def _asked_origin(self) -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._at_origin}/status") as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.site.origin}/status") as response:
             # ngx_http_stub_status_module: accepts, handled, requests.
             return int(response.read().split(b"\n")[2].split()[2])
 
@@ -119,12 +133,13 @@ def measure(cases: list[Case], contestants: list[Contestant], rounds: int, secon
             continue
         with _running(contestants, is_disk=is_disk) as places:
             for case in chosen:
-                of_case: dict[str, list[Result]] = {contestant.name: [] for contestant in contestants}
+                able = [place for place in places if place.contestant.has_tls or not case.is_tls]
+                of_case: dict[str, list[Result]] = {place.contestant.name: [] for place in able}
                 half = _half_of_peak(places, case, seconds)
-                for place in places:
+                for place in able:
                     place.warm(case)
                 for number in range(rounds + 1):
-                    for place in places:
+                    for place in able:
                         result = place.measure(case, seconds if number else 1, half)
                         # The first round warms caches and branch predictors up.
                         if number:
@@ -137,7 +152,7 @@ def _half_of_peak(places: list[Place], case: Case, seconds: float) -> float:
     if case.load is not Load.HALF:
         return 0.0
     place = next((place for place in places if place.contestant.name == "foreland"), places[0])
-    url = place.url(case.path)
+    url = place.url(case)
     found = [load.peak(url, connections=case.connections, seconds=seconds, folder=place.folder) for _ in range(2)]
     return statistics.fmean(answered.rate for answered in found) / 2
 
@@ -147,6 +162,7 @@ def _running(contestants: list[Contestant], *, is_disk: bool) -> Iterator[list[P
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.chmod(0o755)
+        certify(folder / "site.pem")
         at_origin = free_port()
         home = folder / "origin"
         home.mkdir()
@@ -156,8 +172,8 @@ def _running(contestants: list[Contestant], *, is_disk: bool) -> Iterator[list[P
             home = folder / contestant.name
             home.mkdir()
             home.chmod(0o755)
-            port = free_port()
-            started = contestant.start(port, at_origin, home, is_disk)
-            pid = stack.enter_context(running(contestant.name, started, port, home, SERVER_CORE))
-            places.append(Place(contestant, port, pid, at_origin, home))
+            site = Site(free_port(), free_port(), at_origin, folder / "site.pem")
+            started = contestant.start(site, home, is_disk)
+            pid = stack.enter_context(running(contestant.name, started, site.port, home, SERVER_CORE))
+            places.append(Place(contestant, site, pid, home))
         yield places

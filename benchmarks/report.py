@@ -33,10 +33,11 @@ def ratio(results: Results, case: str, name: str) -> float | None:
 
 def markdown(results: Results) -> str:
     """Return the tables: rates and ratios, then what else was measured; medians of all rounds."""
-    names = list(next(iter(results.values())))
+    names = _names(results)
     lines = [_row(["requests/s", *names]), _row(["---"] * (len(names) + 1))]
     for case, of_case in results.items():
-        cells = [f"{_median(of_case[name], lambda result: result.answered.rate):,.0f}" for name in names]
+        rates = [_median(of_case.get(name, ()), lambda result: result.answered.rate) for name in names]
+        cells = ["" if rate is None else f"{rate:,.0f}" for rate in rates]
         ratios = [None if name == OURS else ratio(results, case, name) for name in names]
         cells = [cell + (f" ({times:.2f}x)" if times else "") for cell, times in zip(cells, ratios, strict=True)]
         lines.append(_row([case, *cells]))
@@ -64,10 +65,10 @@ def write(results: Results, folder: Path) -> None:
 def _plots(results: Results) -> str:
     from matplotlib.figure import Figure  # noqa: PLC0415 - takes a second, and only the page needs it
 
-    names = list(next(iter(results.values())))
     figure = Figure(figsize=(11, 3.2 * len(results)), layout="constrained")
     axes = figure.subplots(len(results), 2, squeeze=False)
     for (rates, times), (case, of_case) in zip(axes, results.items(), strict=True):
+        names = list(of_case)
         rates.barh(names, [_median(of_case[name], lambda result: result.answered.rate) for name in names])
         rates.set(title=f"{case}: requests a second")
         times.barh(names, [_median(of_case[name], lambda result: result.answered.p99 * 1e3) for name in names])
@@ -77,6 +78,11 @@ def _plots(results: Results) -> str:
     drawn = io.StringIO()
     figure.savefig(drawn, format="svg")
     return drawn.getvalue().partition("<svg")[1] + drawn.getvalue().partition("<svg")[2]
+
+
+def _names(results: Results) -> list[str]:
+    """Return who took part; not everybody does in every case."""
+    return list(dict.fromkeys(name for of_case in results.values() for name in of_case))
 
 
 def _median(rounds: Sequence[Result], value: Callable[[Result], float | None]) -> float | None:

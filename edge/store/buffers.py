@@ -5,7 +5,7 @@ import sys
 #: What a large read takes at most, bytes.
 LARGE = 1 << 20
 # More than so many are for clients that are slow to take what was read, and those get smaller pieces.
-_KEPT = 16
+_KEPT = 32
 # A buffer is free when nobody but the list, the loop variable and the call that asks refers to it.
 _FREE = 3
 

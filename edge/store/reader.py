@@ -23,6 +23,8 @@ from edge.store.segment import WINDOW, Segment, Segments
 
 #: Seconds after which what the disk has not returned counts as gone.
 PATIENCE = 10.0
+# Most of what a source gives first: a client that has others sent to it before this one need not have more in memory.
+_FIRST = 64 << 10
 # Reads that wait for the disk; with more of them, one more would not be answered in time.
 _MOST_WAITING = 1000
 _WOULD_WAIT = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL})
@@ -213,8 +215,11 @@ class DiskSource:
             chunk = self._chunk
             if chunk is not None and self._at < chunk.end and chunk.place.length > WINDOW:
                 return await self._reader.more(chunk, self._key_hash, self._generation, self._at, self._end)
+            is_first = chunk is None
             chunk = self._chunk = self._reader.find(self._generation, self._at)
             end = min(self._end, chunk.end)
+            if is_first and end - self._at > WINDOW:
+                end = min(end, self._at + _FIRST)
             return await self._reader.first(chunk, self._key_hash, self._generation, self._at, end)
         except StoreDamaged:
             self.close()

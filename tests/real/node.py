@@ -74,9 +74,10 @@ async def running(*arguments: str) -> AsyncIterator[Running]:
 
 
 @asynccontextmanager
-async def edge(origin: str, cache: Path, *options: str) -> AsyncIterator[Running]:
+async def edge(origin: str, cache: Path, *options: str, is_secure: bool = False) -> AsyncIterator[Running]:
     """Run an edge in front of `origin`; `options` come after the ones that a test seldom changes."""
-    usual = ("--listen", "127.0.0.1:0", "--admin", "off", "--cache-size", "256MiB", "--memory", "32MiB", "--log", "off")
+    listen = ("--listen-tls", "127.0.0.1:0", "--tls", "internal") if is_secure else ("--listen", "127.0.0.1:0")
+    usual = (*listen, "--admin", "off", "--cache-size", "256MiB", "--memory", "32MiB", "--log", "off")
     async with running("edge", "serve", "--origin", origin, "--cache", str(cache), *usual, *options) as process:
         yield process
 
@@ -90,7 +91,9 @@ async def demo_origin(*options: str) -> AsyncIterator[Running]:
 
 def client() -> aiohttp.ClientSession:
     """Return a client that asks every node for the same host, whatever its port: what a node keeps is of a host."""
-    return aiohttp.ClientSession(headers={"Host": "site.test"}, auto_decompress=False)
+    # Nobody trusts a node's own authority.
+    connector = aiohttp.TCPConnector(ssl=False)
+    return aiohttp.ClientSession(headers={"Host": "site.test"}, auto_decompress=False, connector=connector)
 
 
 async def get(session: aiohttp.ClientSession, url: str, **fields: str) -> tuple[bytes, str]:

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
-    "--virtual-time-budget=5000", "--dump-dom",
+    "--virtual-time-budget=5000", "--dump-dom", "--ignore-certificate-errors",
 )  # fmt: skip
 #: Asked for between the two loads, to tell them apart in the access log.
 DIVIDER = "/bytes/divider"
@@ -50,9 +50,40 @@ async def counted(origin: Running) -> Counter[str]:
         return Counter((await response.json())["paths"])
 
 
+#: Says by which protocol it came.
+PAGE = """<!doctype html><title>?</title>
+<script>document.title = performance.getEntriesByType("navigation")[0].nextHopProtocol</script>"""
+
+
+@pytest.mark.parametrize(
+    ("is_secure", "said", "protocol"),
+    [
+        pytest.param(False, "http/1.1", "HTTP/1.1", id="without TLS by HTTP-1.1"),
+        pytest.param(True, "h2", "HTTP/2.0", id="by TLS and HTTP-2"),
+    ],
+)
+async def test_a_browser_comes_by_the_best_protocol_there_is(
+    tmp_path: Path, is_secure: bool, said: str, protocol: str
+) -> None:
+    (tmp_path / "index.html").write_text(PAGE)
+    async with (
+        demo_origin("--root", str(tmp_path)) as origin,
+        edge(origin.url, tmp_path / "cache", "--log", "json", is_secure=is_secure) as node,
+    ):
+        assert f"<title>{said}</title>" in await load(f"{node.url}/", tmp_path / "browser")
+        _, written = await node.stop()
+    assert {json.loads(line)["proto"] for line in written.splitlines()} == {protocol}
+
+
+@pytest.mark.parametrize("is_secure", [pytest.param(False, id="HTTP"), pytest.param(True, id="HTTPS")])
 @pytest.mark.parametrize(("path", "title", "sign"), PAGES)
-async def test_a_second_browser_is_served_by_the_edge_alone(tmp_path: Path, path: str, title: str, sign: str) -> None:
-    async with demo_origin() as origin, edge(origin.url, tmp_path / "cache", "--log", "json") as node:
+async def test_a_second_browser_is_served_by_the_edge_alone(
+    tmp_path: Path, path: str, title: str, sign: str, is_secure: bool
+) -> None:
+    async with (
+        demo_origin() as origin,
+        edge(origin.url, tmp_path / "cache", "--log", "json", is_secure=is_secure) as node,
+    ):
         first = await load(node.url + path, tmp_path / "browser-1")
         before = await counted(origin)
         async with client() as session:

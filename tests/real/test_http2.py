@@ -1,15 +1,21 @@
-"""Real clients of HTTP/2: nghttp, h2load and curl."""
+"""Real clients of HTTP/2: nghttp, h2load and curl.
+
+FORELAND_LARGE_MIB sets the size of the large file; 64 by default.
+"""
 
 import asyncio
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.real.node import MIB, STUCK, demo_origin, generated, running
+from tests.real.node import MIB, STUCK, demo_origin, edge, generated, running
 from tests.real.programs import find
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+LARGE = int(os.environ.get("FORELAND_LARGE_MIB", "64")) * MIB
 
 _CONFIGURATION = """\
 [[listen]]
@@ -72,3 +78,28 @@ async def test_many_streams_are_all_answered(node):
     h2load = find("h2load", "nghttp2-client")
     said = (await run(h2load, "-t1", "-c8", "-m10", "-n4000", f"{node.url}/bytes/small?_size=1KiB")).decode()
     assert "4000 succeeded, 0 failed, 0 errored, 0 timeout" in said
+
+
+async def test_a_large_file_is_whole_by_tls_under_flow_control(tmp_path):
+    curl = find("curl", "curl")
+    got, expected = tmp_path / "got", tmp_path / "expected"
+    with expected.open("wb") as file:
+        for start in range(0, LARGE, 8 * MIB):
+            file.write(generated("/bytes/large", start, min(start + 8 * MIB, LARGE)))
+    options = ("--cache-size", f"{3 * LARGE}B", "--memory", "32MiB")
+    async with demo_origin() as origin, edge(origin.url, tmp_path / "cache", *options, is_secure=True) as node:
+        url = f"{node.url}/bytes/large?_size={LARGE}B&_cache_control=max-age%3D3600"
+        # As the origin sends it, from the store, and at the pace of a slower client.
+        for pace in ([], [], ["--limit-rate", f"{LARGE // 4}"]):
+            said = await run(curl, "-ksS", "--http2", *pace, "-o", str(got), "-w", "%{http_version} %{http_code}", url)
+            assert said == b"2 200"
+            assert await run("cmp", str(got), str(expected)) == b""
+
+
+async def test_a_client_that_cannot_is_spoken_to_by_http1(tmp_path):
+    curl = find("curl", "curl")
+    async with demo_origin() as origin, edge(origin.url, tmp_path / "cache", is_secure=True) as node:
+        url = f"{node.url}/bytes/small?_size=1KiB"
+        for _ in range(2):
+            said = await run(curl, "-ksS", "--http1.1", "-w", "%{http_version}", url)
+            assert said == generated("/bytes/small", 0, 1024) + b"1.1"

@@ -60,7 +60,7 @@ async def test_what_comes_from_the_disk_again_is_checked_again(filled, monkeypat
         (stored,) = await disk.lookup(b"key 4")
         assert await read_all(disk.open(stored, 0, stored.complete_length)) == content_of(b"key 4", 2 * MIB + 5)
         source = disk.open(stored, 0, stored.complete_length)
-        assert await source.read() == content_of(b"key 4", 2 * MIB + 5)[:MIB]
+        assert await source.read() == content_of(b"key 4", 2 * MIB + 5)[: 64 << 10]
         for segment in disk._segments:
             for offset, header in segment.headers(FIRST, segment.tail):
                 if header.generation == stored.generation and header.length == MIB:
@@ -75,6 +75,17 @@ async def test_what_comes_from_the_disk_again_is_checked_again(filled, monkeypat
         assert (await disk.lookup(b"key 4"), disk.stats().damaged) == ((), 1)
 
 
+async def test_little_is_read_first_and_much_then(filled):
+    """Whoever opens many sources and reads on from few has little in memory."""
+    content = content_of(b"key 4", 2 * MIB + 5)
+    async with a_disk(filled) as disk:
+        (stored,) = await disk.lookup(b"key 4")
+        source = disk.open(stored, 0, len(content))
+        pieces = [await source.read() for _ in range(4)]
+        assert [len(piece) for piece in pieces] == [64 << 10, MIB - (64 << 10), MIB, 5]
+        assert b"".join(pieces) == content
+
+
 async def test_many_slow_clients_each_get_their_own_octets(filled):
     content = content_of(b"key 4", 2 * MIB + 5)
     async with a_disk(filled) as disk:
@@ -82,8 +93,8 @@ async def test_many_slow_clients_each_get_their_own_octets(filled):
         assert await read_all(disk.open(stored, 0, len(content))) == content
         starts = range(0, MIB, 30_000)
         sources = [disk.open(stored, start, len(content)) for start in starts]
-        read = [[await source.read()] for source in sources]
-        assert {len(pieces[0]) for pieces in read} > {256 << 10}, "some of them hold a large buffer, some do not"
+        read = [[await source.read(), await source.read()] for source in sources]
+        assert {len(pieces[1]) for pieces in read} > {256 << 10}, "some of them hold a large buffer, some do not"
         for pieces, source in zip(read, sources, strict=True):
             while piece := await source.read():
                 pieces.append(piece)

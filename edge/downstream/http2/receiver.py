@@ -50,6 +50,8 @@ from edge.policy.limits import Limits
 _MOST_QUEUED = 128 << 10
 _MOST_SETTINGS = 32
 _LARGEST_FRAME_SIZE = (1 << 24) - 1
+# Larger ones would save little, and keep what is urgent waiting.
+_LARGEST_SENT = 64 << 10
 
 
 #: Does what a frame says, given its stream, flags and payload.
@@ -283,7 +285,7 @@ class FrameReceiver:
         self._sender.frame(settings_ack())
 
     def _set(self, setting: int, value: int) -> None:
-        # What is not here changes nothing: no table is used, nothing is pushed, and nothing is opened on this side.
+        # What is in no other case changes nothing: no table is used, nothing is pushed, and nothing is opened on this side.
         match setting:
             case Setting.ENABLE_PUSH | Setting.NO_RFC7540_PRIORITIES if value > 1:
                 raise protocol_error()
@@ -291,8 +293,12 @@ class FrameReceiver:
                 if value > LARGEST_WINDOW:
                     raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR)
                 self._sender.set_initial_window(value)
-            case Setting.MAX_FRAME_SIZE if not FRAME_SIZE <= value <= _LARGEST_FRAME_SIZE:
-                raise protocol_error()
+            case Setting.MAX_FRAME_SIZE:
+                if not FRAME_SIZE <= value <= _LARGEST_FRAME_SIZE:
+                    raise protocol_error()
+                self._sender.frame_size = min(value, _LARGEST_SENT)
+            case _:
+                pass
 
     def _push_promise(self, _number: int, _flags: int, _payload: bytes) -> None:
         # RFC 9113 §8.4: a client cannot push.

@@ -73,7 +73,8 @@ class Http2Responder:
             if self._left < 0:
                 self.abort()
                 raise DownstreamClosed
-        self._sender.content(self._stream, data)
+        # The end leaves with the last octet that was announced.
+        self._sender.content(self._stream, data, ends=self._left == 0)
         await self._stream.drained()
 
     def finish(self) -> None:
@@ -82,7 +83,8 @@ class Http2Responder:
             self.abort()
         if self._sends_content:
             self._check()
-            self._sender.content(self._stream, b"", ends=True)
+            if self._left is None:
+                self._sender.content(self._stream, b"", ends=True)
         self.is_finished = True
 
     def abort(self) -> None:

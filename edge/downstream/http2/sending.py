@@ -39,13 +39,14 @@ class Sender:
         window: octets of content that the client takes on the connection at present.
         initial_window: of each new stream.
         is_paused: whether the client has enough waiting for it in the transport.
+        frame_size: octets of content in a frame at most.
         queued: octets of frames that the next write will have.
         sent: octets of content sent so far.
     """
 
     __slots__ = (
         "_is_due", "_is_first", "_is_over", "_loop", "_out", "_pace", "_streams", "_transport", "_turns",
-        "_turns_given", "ended", "initial_window", "is_paused", "queued", "sent", "window",
+        "_turns_given", "ended", "frame_size", "initial_window", "is_paused", "queued", "sent", "window",
     )  # fmt: skip
 
     ended: Callable[[Stream], None]
@@ -63,6 +64,7 @@ class Sender:
         self._is_first = True
         self._is_over = False
         self.window = self.initial_window = WINDOW
+        self.frame_size = FRAME_SIZE
         self.is_paused = False
         self.queued = 0
         self.sent = 0
@@ -112,6 +114,7 @@ class Sender:
             self._turns_given += 1
             stream.turn = Turn(urgency, self._turns_given if is_incremental else 0, stream.id)
             heappush(self._turns, stream.turn)
+            self._announce()
         self._due()
 
     def widen(self, stream: Stream | None, increment: int) -> None:
@@ -176,19 +179,36 @@ class Sender:
                 continue
             stream.turn = None
             if stream.can_send:
-                self._add_frame(stream)
+                self._add_frames(stream, 0 if stream.priority.is_incremental else most - self.queued)
                 self.queue(stream)
+                if not stream.unsent and not stream.has_ended:
+                    # Those behind it wait until it had the time to have more.
+                    break
+        self._announce()
 
-    def _add_frame(self, stream: Stream) -> None:
-        size = min(FRAME_SIZE, stream.unsent, stream.window, self.window)
-        is_last = stream.is_ending and size == stream.unsent
-        self.window -= size
-        self.sent += size
-        self._out.append(header(size, DATA, END_STREAM if is_last else 0, stream.id))
-        self._out += stream.take(size)
-        self.queued += size
+    def _add_frames(self, stream: Stream, most: int) -> None:
+        """Add content of `stream`, `most` octets or, if that is more, a frame."""
+        most = min(max(most, self.frame_size), stream.unsent, stream.window, self.window)
+        is_last = stream.is_ending and most == stream.unsent
+        self.window -= most
+        self.sent += most
+        self.queued += most
+        out, size = self._out, self.frame_size
+        full = header(size, DATA, 0, stream.id)
+        for piece in stream.take(most):
+            left = len(piece)
+            most -= left
+            for at in range(0, left - size, size):
+                out += full, piece[at : at + size]
+            left = (left - 1) % size + 1
+            out += header(left, DATA, END_STREAM if is_last and not most else 0, stream.id), piece[-left:]
         if is_last:
             self._end(stream)
+
+    def _announce(self) -> None:
+        """Let the stream whose turn is next read on."""
+        if self._turns and (stream := self._streams.get(self._turns[0].stream)) is not None:
+            stream.come()
 
     def _headers(self, stream: int, block: bytes, *, ends: bool) -> bytes:
         if self._is_first:

@@ -12,7 +12,7 @@ from edge.errors import DownstreamClosed
 from edge.policy.limits import Limits
 from edge.ports import Piece
 
-# An answer that has no more than this waiting to be sent is asked for the next piece of it.
+# A stream whose turn has come and that has no more than this waiting to be sent is given the next piece.
 _ENOUGH = 64 << 10
 
 
@@ -33,6 +33,7 @@ class Stream:
         receive_window: octets of content that it may send.
         credit: octets that were read and not yet given back to it.
         unsent: octets of the answer that wait.
+        is_next: whether its turn has come; while it has not, what waits is all that is read for it.
         turn: its place among the streams to be sent, None while it has none.
         is_ending: whether the answer is at its end, once what waits is sent.
         has_ended: whether the end has been sent.
@@ -41,8 +42,8 @@ class Stream:
     """
 
     __slots__ = (
-        "_pieces", "_waiter", "content", "credit", "has_ended", "id", "is_answered", "is_ending", "is_gone", "pace",
-        "priority", "receive_window", "turn", "unsent", "window",
+        "_pieces", "_waiter", "content", "credit", "has_ended", "id", "is_answered", "is_ending", "is_gone", "is_next",
+        "pace", "priority", "receive_window", "turn", "unsent", "window",
     )  # fmt: skip
 
     content: StreamContent
@@ -55,7 +56,7 @@ class Stream:
         self.credit = 0
         self.unsent = 0
         self.turn: Turn | None = None
-        self.is_ending = self.has_ended = self.is_answered = self.is_gone = False
+        self.is_ending = self.has_ended = self.is_answered = self.is_gone = self.is_next = False
         self.pace = SendingPace(limits)
         self._pieces: deque[Piece] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -71,23 +72,27 @@ class Stream:
         self.unsent += len(data)
         self.pace.written += len(data)
 
-    def take(self, most: int) -> list[Piece]:
+    def take(self, most: int) -> list[memoryview]:
         """Return the first `most` octets of what waits."""
-        taken: list[Piece] = []
+        taken = []
         pieces = self._pieces
         self.unsent -= most
         self.window -= most
         while most:
-            piece = pieces.popleft()
+            piece = memoryview(pieces.popleft())
             if len(piece) > most:
-                view = memoryview(piece)
-                pieces.appendleft(view[most:])
-                piece = view[:most]
+                pieces.appendleft(piece[most:])
+                piece = piece[:most]
             taken.append(piece)
             most -= len(piece)
+        self.come()
+        return taken
+
+    def come(self) -> None:
+        """Let its turn have come: whoever has more for it may go on."""
+        self.is_next = True
         if self.unsent <= _ENOUGH:
             self._wake()
-        return taken
 
     def drop(self) -> None:
         """Let go of everything: nothing is sent or received any more."""
@@ -98,8 +103,8 @@ class Stream:
         self._wake()
 
     async def drained(self) -> None:
-        """Wait until the client has taken enough; DownstreamClosed when it is gone."""
-        if self.unsent > _ENOUGH and not self.is_gone:
+        """Wait until it is time for more; DownstreamClosed when the client is gone."""
+        if self.unsent > (_ENOUGH if self.is_next or self.is_ending else 0) and not self.is_gone:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter

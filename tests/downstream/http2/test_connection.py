@@ -13,6 +13,7 @@ from edge.downstream.http2.frames import (
     PING,
     RST_STREAM,
     SETTINGS,
+    WINDOW,
     WINDOW_UPDATE,
     ErrorCode,
 )  # fmt: skip
@@ -24,6 +25,7 @@ from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Response
 from edge.testing.upstream import Answer as OriginAnswer
 from tests.downstream.http2.speaking import (
+    GET,
     POST,
     data,
     frame,
@@ -38,7 +40,7 @@ from tests.downstream.http2.speaking import (
 from tests.downstream.talking import Hearing, hearing, say, saying
 from tests.exchange.world import World
 
-INITIAL_WINDOW = 0x4
+INITIAL_WINDOW, MAX_FRAME_SIZE = 0x4, 0x5
 CONTENT = bytes(range(256)) * 4096
 
 
@@ -312,6 +314,31 @@ class TestPriorities:
         said = [priority_update(3, b"u=1") + headers(1), headers(3, (b"priority", b"u=6"))]
         assert await self.order(speaking, *said) == [3, 3, 1, 1]
 
+    async def test_only_those_whose_turn_has_come_are_read_on(self, speaking):
+        sent = []
+
+        async def handle(request, _content, responder, _client):
+            responder.start(Response(200, FieldSection()), 4 * 20_000)
+            for _ in range(4):
+                await responder.send(bytes(20_000))
+                sent.append(request.target.path)
+            responder.finish()
+
+        peer = await speaking.to(handle, pairs=[(INITIAL_WINDOW, 0)])
+        await peer.send(b"".join(only(stream, *GET[:3], (b":path", b"/%d" % stream)) for stream in (1, 3, 5)))
+        assert await peer.pong()
+        assert not sent
+        await peer.send(settings((INITIAL_WINDOW, 1 << 20)))
+        while sum(len(got.payload) for got in peer.of(DATA)) < WINDOW:
+            await peer.read()
+        assert await peer.pong()
+        assert sent == [b"/1"] * 4
+        assert {got.stream for got in peer.of(DATA)} == {1}
+        await peer.send(window_update(0, 1 << 20))
+        for stream in (1, 3, 5):
+            assert (await peer.answer(stream)).content == bytes(80_000)
+        assert sent == [b"/1"] * 4 + [b"/3"] * 4 + [b"/5"] * 4
+
     async def test_the_origin_has_a_say(self, speaking):
         async def handle(request, _content, responder, _client):
             lines = [(b"priority", b"u=1")] if request.target.path == b"/urgent" else []
@@ -524,6 +551,21 @@ class TestReadyAnswers:
         await peer.send(only(7, (b":method", b"HEAD"), *POST[1:]))
         assert (await peer.answer(7)).content == b""
         assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "sent"),
+    [
+        pytest.param(1 << 14, [1 << 14] * 6 + [1696], id="of the least size"),
+        pytest.param(40_000, [40_000, 40_000, 20_000], id="as large as the client takes"),
+        pytest.param(1 << 20, [1 << 16, 34_464], id="and never so large that others wait for them"),
+    ],
+)
+async def test_frames_are_large(speaking, size, sent):
+    peer = await speaking.to(saying(content=bytes(100_000)), pairs=[(MAX_FRAME_SIZE, size), (INITIAL_WINDOW, 1 << 20)])
+    await peer.send(window_update(0, 1 << 20) + headers(1))
+    assert (await peer.answer()).is_whole
+    assert [len(got.payload) for got in peer.of(DATA)] == sent
 
 
 async def test_many_answers_leave_in_one_write(speaking):
