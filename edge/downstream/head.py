@@ -17,7 +17,7 @@ from edge.errors import (
 )
 from edge.policy.limits import Limits
 from edge.semantics.fields import FieldSection, Line
-from edge.semantics.forwarding import check_connection_options, connection_options
+from edge.semantics.forwarding import connection_options, may_be_dropped
 from edge.semantics.immutable import immutable
 from edge.semantics.messages import Request
 from edge.semantics.target import parse_target
@@ -107,8 +107,9 @@ def parse_head(raw: bytes, scheme: bytes, limits: Limits) -> Head:
         raise MethodRefused
     if method not in METHODS:
         raise MethodUnknown
+    if not section.is_sound:
+        raise BadRequest
     try:
-        check_connection_options(fields)
         target = parse_target(method, match[2], section.host, scheme=scheme)
     except ParseError as error:
         raise BadRequest from error
@@ -130,6 +131,7 @@ class _Section(NamedTuple):
         limits: the ones it was held to.
         fields: its lines.
         options: the connection options.
+        is_sound: whether they name no field that must not be dropped.
         host: the value of Host.
         length: of the content, None when that is chunked.
         is_last: whether no other request can follow.
@@ -140,6 +142,7 @@ class _Section(NamedTuple):
     limits: Limits
     fields: FieldSection
     options: frozenset[bytes]
+    is_sound: bool
     host: bytes | None
     length: int | None
     is_last: bool
@@ -161,6 +164,7 @@ def _read_section(raw: bytes, version: tuple[int, int], limits: Limits) -> _Sect
         limits,
         fields,
         options,
+        may_be_dropped(options),
         fields.get(b"host"),
         None if b"transfer-encoding" in fields else int(fields.get(b"content-length") or b"0"),
         # An upgrade is answered as an ordinary request; what follows it may be another protocol.

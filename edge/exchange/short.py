@@ -7,6 +7,7 @@ task, with the functions of the full path, from where it is.
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from edge.caching.freshness import current_age
 from edge.caching.reuse import Fwd
@@ -119,15 +120,10 @@ class ShortWay:
         if not context.store.lacks(asked.key) or (not asked.is_alone and self._collapsing.is_asked(asked.key)):
             return False
         asked.mark, asked.epoch = self._fence.mark, context.purges.current()
-
-        def interim(response: Response) -> None:
-            self._interim(asked, response)
-
-        def answered(outcome: UpstreamResponse | EdgeError) -> None:
-            self._answered(asked, outcome)
-
         sent = Request(b"GET", target, shape.fields)
-        if not context.origins[site.origin].send_nowait(sent, interim, answered):
+        if not context.origins[site.origin].send_nowait(
+            sent, partial(self._interim, asked), partial(self._answered, asked)
+        ):
             return False
         if not asked.is_alone:
             asked.flight = self._collapsing.lead(

@@ -5,7 +5,6 @@ RFC 9110 §7.6 (forwarding), RFC 8586 (CDN-Loop).
 
 from functools import lru_cache
 
-from edge.errors import ParseError
 from edge.semantics.fields import FieldSection, list_members
 
 #: RFC 9110 §7.6.1, and what never means anything on the next hop.
@@ -41,10 +40,9 @@ def connection_options(fields: FieldSection) -> frozenset[bytes]:
     return _options(tuple(values)) if values else _NO_OPTIONS
 
 
-def check_connection_options(fields: FieldSection) -> None:
-    """Raise ParseError when Connection names a field that must never be dropped hop by hop."""
-    if connection_options(fields) & NEVER_CONNECTION_OPTIONS:
-        raise ParseError("Connection names a field that is not hop-by-hop")
+def may_be_dropped(options: frozenset[bytes]) -> bool:
+    """Return whether connection options name no field that must never be dropped hop by hop."""
+    return options.isdisjoint(NEVER_CONNECTION_OPTIONS)
 
 
 def end_to_end(fields: FieldSection) -> FieldSection:

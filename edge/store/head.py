@@ -179,10 +179,8 @@ def _variant(nominated: bytes) -> bytes:
 
 def _encode_lines(lines: tuple[Line, ...]) -> bytes:
     """Return field lines as bytes; StoreError if one of them must not be stored."""
-    try:
-        parts = [_encoded_lines[line] for line in lines]
-    except KeyError:
-        parts = [_encoded_lines.get(line) or _encode_line(line) for line in lines]
+    known = list(map(_encoded_lines.get, lines))
+    parts = [encoded or _encode_line(line) for encoded, line in zip(known, lines, strict=True)]
     return _SIZE.pack(len(lines)) + b"".join(parts)
 
 

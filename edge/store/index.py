@@ -190,9 +190,9 @@ class Index:
 
     def heads_in(self, transaction: Transaction, key_hash: bytes) -> Heads:
         """Return the heads of a key as `transaction` sees them."""
-        raw = transaction.get(key_hash, db=self._heads) or b""
+        raw = transaction.get(key_hash, db=self._heads)
         # What is malformed is no head, so that the key can be stored again.
-        return () if len(raw) % _HEAD.size else decode_heads(raw)
+        return () if not raw or len(raw) % _HEAD.size else decode_heads(raw)
 
     def all_heads(self, transaction: Transaction, after: bytes = b"") -> Iterator[tuple[bytes, Heads]]:
         """Yield every key hash behind `after` with its heads."""
@@ -231,6 +231,13 @@ class Index:
     def is_chunk(self, transaction: Transaction, generation: bytes, offset: int, place: Place) -> bool:
         """Return whether the chunk that begins at `offset` is the one at `place`."""
         return transaction.get(chunk_key(generation, offset), db=self._chunks) == _PLACE.pack(*place)
+
+    def is_held(self, transaction: Transaction, generation: bytes, ranges: tuple[Range, ...]) -> bool:
+        """Return whether `ranges` is what one chunk holds that begins at the first octet; False says nothing."""
+        if len(ranges) != 1 or ranges[0][0] != 0:
+            return False
+        raw = transaction.get(chunk_key(generation, 0), db=self._chunks)
+        return raw is not None and decode_chunk(chunk_key(generation, 0), raw).end == ranges[0][1]
 
     def put_chunk(self, transaction: Transaction, generation: bytes, offset: int, place: Place) -> None:
         """Let the chunk that begins at `offset` be the one at `place`."""

@@ -23,6 +23,8 @@ GROUP_SIZE = 1 << 20
 WAITING_LIMIT = 16 << 20
 #: What all writers together hold of unfinished chunks before they make shorter ones, bytes.
 BUFFERED_LIMIT = 16 << 20
+# So many keys that have nothing are remembered.
+_ABSENT = 4096
 
 
 class Filling(Protocol):
@@ -84,6 +86,8 @@ class Ledger:
         self._stored: dict[bytes, StoredResponse] = {}
         # By key hash: the heads as they will be, and the number of the last entry that made them so.
         self._heads: dict[bytes, tuple[Heads, int]] = {}
+        # Key hashes that the index was asked for in vain, and that got no head since: who misses, asks more than once.
+        self._absent: set[bytes] = set()
         self._readers: Counter[bytes] = Counter()
         # By generation: what is written when nobody uses it any more.
         self._doomed: dict[bytes, list[Entry]] = {}
@@ -101,13 +105,21 @@ class Ledger:
         """Return the heads of a key as they will be when all that waits is written."""
         ahead = self._heads.get(key_hash)
         if ahead is None:
-            return self.index.heads(key_hash)
+            return () if key_hash in self._absent else self._indexed(key_hash)
         heads = ahead[0]
         if all(ref.generation in self._stored for ref in heads):
             return heads
         # What does not wait any more lies where the index says: it was written, or moved, after `ahead` was made.
         written = {ref.generation: ref for ref in self.index.heads(key_hash)}
         return tuple(ref if ref.generation in self._stored else written.get(ref.generation, ref) for ref in heads)
+
+    def _indexed(self, key_hash: bytes) -> Heads:
+        heads = self.index.heads(key_hash)
+        if not heads:
+            if len(self._absent) >= _ABSENT:
+                self._absent.clear()
+            self._absent.add(key_hash)
+        return heads
 
     def stored(self, generation: bytes) -> StoredResponse | None:
         """Return the head of `generation` that waits to be written, or None."""
@@ -328,6 +340,7 @@ class Ledger:
     def _add_change(self, entry: Entry, heads: Heads) -> None:
         self.changes += 1
         self.memory.drop(entry.key_hash)
+        self._absent.discard(entry.key_hash)
         self._add(entry)
         self._heads[entry.key_hash] = heads, self._added
 

@@ -138,7 +138,7 @@ class Log:
     def _trimmed(self, transaction: Transaction, entry: Entry) -> Entry:
         """Return `entry`; a head says no more than is indexed, and is the removal of itself when that is nothing."""
         stored = entry.stored
-        if stored is None or not stored.ranges:
+        if stored is None or not stored.ranges or self._index.is_held(transaction, entry.generation, stored.ranges):
             return entry
         held = intersection(stored.ranges, self._index.held(transaction, entry.generation))
         if held == stored.ranges:

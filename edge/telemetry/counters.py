@@ -1,7 +1,8 @@
 """Plain integers and fixed buckets: what one exchange costs to count is a dictionary look-up and some additions."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from itertools import accumulate
 from typing import final
 
@@ -24,10 +25,12 @@ class Histogram:
         self.buckets = [0] * (len(SECONDS) + 1)
         self.sum = 0.0
 
-    def observe(self, seconds: float, times: int = 1) -> None:
-        """Count one value, or the same one several times."""
-        self.buckets[bisect_left(SECONDS, seconds)] += times
-        self.sum += seconds * times
+    def observe(self, values: Sequence[float], times: int = 1) -> None:
+        """Count values, each so many `times`."""
+        buckets = self.buckets
+        for seconds in values:
+            buckets[bisect_left(SECONDS, seconds)] += times
+        self.sum += sum(values) * times
 
     def cumulative(self) -> list[int]:
         """Return for each upper bound, infinity last, how many values are at or below it."""
@@ -67,25 +70,27 @@ class Counters:
         self._sites = frozenset(sites) | {""}
         self._known: dict[tuple[str, bytes, int, str], Series] = {}
 
-    def add(self, record: Record, times: int = 1) -> None:
-        """Count one exchange, or several that were alike."""
+    def add(self, records: Sequence[Record], times: int = 1) -> None:
+        """Count exchanges that were `alike`, each so many `times`."""
+        record, count = records[0], len(records) * times
         method = record.request.method if record.request is not None else b""
         # The dictionary must not grow with what a client invents: an unknown method is folded before it is a key.
         key = (record.site, method if method in METHODS else b"", record.status, record.outcome)
         series = self._known.get(key) or self._new_series(key)
-        series.requests += times
-        series.bytes += record.bytes_out * times
-        series.duration.observe(record.seconds, times)
-        self.first_byte.observe(record.first_byte_seconds, times)
+        series.requests += count
+        series.bytes += sum([each.bytes_out for each in records]) * times
+        series.duration.observe([each.seconds for each in records], times)
+        self.first_byte.observe([each.first_byte_seconds for each in records], times)
         if record.detail:
-            self._add_named(self.reasons, record.detail, times)
+            self._add_named(self.reasons, record.detail, count)
         if record.origin_status is not None:
             code = _code(record.origin_status)
-            self.origin_codes[code] = self.origin_codes.get(code, 0) + times
-        if record.origin_seconds is not None:
-            self.origin_duration.observe(record.origin_seconds, times)
+            self.origin_codes[code] = self.origin_codes.get(code, 0) + count
+        self.origin_duration.observe(
+            [each.origin_seconds for each in records if each.origin_seconds is not None], times
+        )
         if not record.complete:
-            self.incomplete += times
+            self.incomplete += count
 
     def add_event(self, name: str, amount: int) -> None:
         """Count a named event."""
@@ -108,6 +113,17 @@ class Counters:
         if name not in counts and len(counts) >= MAX_NAMES:
             name = OTHER
         counts[name] = counts.get(name, 0) + amount
+
+
+def alike(records: Iterable[Record]) -> Collection[Sequence[Record]]:
+    """Return the records in groups that agree in all that is counted and not measured."""
+    groups: defaultdict[tuple[object, ...], list[Record]] = defaultdict(list)
+    for each in records:
+        method = None if each.request is None else each.request.method
+        groups[
+            each.site, method, each.status, each.outcome, each.detail, each.origin_status, each.complete
+        ].append(each)  # fmt: skip
+    return groups.values()
 
 
 def _code(status: int) -> str:

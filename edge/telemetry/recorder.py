@@ -9,14 +9,14 @@ from edge.clock import Clock
 from edge.ports import ReadyAnswer, Record
 from edge.semantics.messages import Request
 from edge.telemetry.access_log import AccessLog
-from edge.telemetry.counters import Counters
+from edge.telemetry.counters import Counters, alike
 from edge.telemetry.gauges import Gauges
 from edge.telemetry.ring import Ring
 from edge.telemetry.windows import WINDOWS, Windows
 
 RING_CAPACITY = 1000
-# So many different answers are tallied before they are counted.
-_MOST_TALLIES = 1000
+# So many different answers are tallied, and so many exchanges wait, before they are counted.
+_MOST_TALLIES = _MOST_WAITING = 1000
 
 
 class _Tally:
@@ -40,16 +40,34 @@ class Recorder:
     """
 
     def __init__(self, clock: Clock, sites: Iterable[str], access_log: AccessLog | None = None) -> None:
-        self.counters = Counters(sites)
-        self.windows = Windows(clock)
         self.ring = Ring(RING_CAPACITY)
         self.access_log = access_log
+        self._counters = Counters(sites)
+        self._windows = Windows(clock)
         self._tallies: dict[ReadyAnswer, _Tally] = {}
+        # Exchanges that ended in the present second: counting many that are alike is cheaper than one by one.
+        self._waiting: list[Record] = []
+        self._second = 0
+
+    @property
+    def counters(self) -> Counters:
+        """The totals, with all that has ended, ready answers apart that were not settled."""
+        self._count_waiting()
+        return self._counters
+
+    @property
+    def windows(self) -> Windows:
+        """The windows, with all that has ended, ready answers apart that were not settled."""
+        self._count_waiting()
+        return self._windows
 
     def exchange_ended(self, record: Record) -> None:
-        """Count, log and remember one exchange."""
-        self.counters.add(record)
-        self.windows.add(record)
+        """Log and remember one exchange, and count it before anybody looks."""
+        second = self._windows.second()
+        if second != self._second or len(self._waiting) >= _MOST_WAITING:
+            self._count_waiting()
+            self._second = second
+        self._waiting.append(record)
         self.ring.add(record)
         if self.access_log is not None:
             self.access_log.write(record)
@@ -71,13 +89,20 @@ class Recorder:
         """Count what was tallied."""
         tallies, self._tallies = self._tallies, {}
         for tally in tallies.values():
-            self.counters.add(tally.record, tally.times)
-            self.windows.add(tally.record, tally.times)
+            self._counters.add([tally.record], tally.times)
+            self._windows.add([tally.record], self._windows.second(), tally.times)
             self.ring.add(tally.record)
+
+    def _count_waiting(self) -> None:
+        """Count the exchanges that wait, those that are alike together."""
+        waiting, self._waiting = self._waiting, []
+        for records in alike(waiting):
+            self._counters.add(records)
+            self._windows.add(records, self._second)
 
     def count(self, counter: str, amount: int = 1) -> None:
         """Add to a named counter."""
-        self.counters.add_event(counter, amount)
+        self._counters.add_event(counter, amount)
 
     @property
     def log_dropped(self) -> int:

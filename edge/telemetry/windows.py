@@ -1,5 +1,6 @@
 """The last ten minutes, second by second: what the dashboard calls now."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import final
 
@@ -43,9 +44,10 @@ class Sums:
                 setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
         self.statuses = [mine + theirs for mine, theirs in zip(self.statuses, other.statuses, strict=True)]
 
-    def add_record(self, record: Record, times: int) -> None:
-        """Add one exchange, or several that were alike."""
-        octets = record.bytes_out * times
+    def add_records(self, records: Sequence[Record], times: int) -> None:
+        """Add exchanges that were alike, each so many `times`."""
+        record, octets = records[0], sum([each.bytes_out for each in records]) * times
+        times *= len(records)
         self.requests += times
         self.bytes += octets
         self.statuses[record.status // 100 if 100 <= record.status <= 599 else 0] += times
@@ -68,13 +70,16 @@ class Windows:
         self._seconds: list[tuple[int, Sums]] = [(-SPAN, Sums())] * SPAN
         self._began = clock.monotonic()
 
-    def add(self, record: Record, times: int = 1) -> None:
-        """Count one exchange that ended now, or several that were alike."""
-        second = int(self._clock.monotonic())
+    def second(self) -> int:
+        """Return the present second."""
+        return int(self._clock.monotonic())
+
+    def add(self, records: Sequence[Record], second: int, times: int = 1) -> None:
+        """Count exchanges that ended in `second`, were `alike`, and each took place so many `times`."""
         at = second % SPAN
         if self._seconds[at][0] != second:
             self._seconds[at] = (second, Sums())
-        self._seconds[at][1].add_record(record, times)
+        self._seconds[at][1].add_records(records, times)
 
     def uptime(self) -> float:
         """Return the seconds since the start."""
@@ -82,7 +87,7 @@ class Windows:
 
     def sums(self, span: int) -> Sums:
         """Return the sums of the last `span` seconds."""
-        now = int(self._clock.monotonic())
+        now = self.second()
         total = Sums()
         for second, sums in self._seconds:
             if now - span < second <= now:

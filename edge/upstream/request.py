@@ -15,6 +15,7 @@ _METHODS_WITH_CONTENT = frozenset({b"POST", b"PUT", b"PATCH"})
 # Clients send the same fields with one request after another: how many sections are remembered, and how long ones.
 _SECTIONS, _LONGEST = 1024, 2048
 _known_fields: dict[FieldSection, bytes] = {}
+_is_request_line = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*\r\n[^\x00-\x08\x0a-\x1f\x7f]*").fullmatch
 _has_control = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 
 
@@ -26,7 +27,7 @@ def request_head(request: Request, authority: bytes | None = None) -> bytes:
     """
     target = request.target
     line = b"%s %s HTTP/1.1\r\nHost: %s" % (request.method, target.path_and_query, authority or target.authority)
-    if not line.count(b"\r") == line.count(b"\n") == 1 or _has_control(line):
+    if _is_request_line(line) is None:
         raise InternalError("a request line holds a control character")
     lines = _written_fields(request.fields)
     if request.content_length is not None:

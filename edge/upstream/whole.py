@@ -24,8 +24,25 @@ _OF_CONNECTION = frozenset({
 })  # fmt: skip
 # How many lines are remembered, and how long they may be.
 _LINES, _LONGEST = 4096, 256
-_lines: dict[bytes, Line] = {}
 _status_lines: dict[bytes, tuple[int, bytes]] = {}
+
+
+class _Lines(dict[bytes, Line]):
+    """Field lines, each taken apart when it is first asked for; KeyError for what the grammar does not have."""
+
+    def __missing__(self, raw: bytes) -> Line:
+        if (match := _field_line(raw)) is None:
+            raise KeyError(raw)
+        line = match[1].lower(), match[2]
+        if len(raw) <= _LONGEST:
+            if len(self) >= _LINES:
+                # Begun anew rather than kept in order: what is frequent is back at once.
+                self.clear()
+            self[raw] = line
+        return line
+
+
+_lines = _Lines()
 
 
 class Whole(NamedTuple):
@@ -50,10 +67,8 @@ def whole_response(method: bytes, data: bytes, *, lines: int, octets: int) -> Wh
     if status is None or len(raw) > lines:
         return None
     try:
-        section: list[Line] | None = [_lines[line] for line in raw]
+        section = [_lines[line] for line in raw]
     except KeyError:
-        section = _read_lines(raw)
-    if section is None:
         return None
     length, options = -1, []
     for name, value in section:
@@ -89,19 +104,3 @@ def _read_status_line(raw: bytes) -> tuple[int, bytes] | None:
     if len(_status_lines) < _LINES and len(raw) <= _LONGEST:
         _status_lines[raw] = status
     return status
-
-
-def _read_lines(raw: list[bytes]) -> list[Line] | None:
-    section = []
-    for line in raw:
-        if (known := _lines.get(line)) is None:
-            if (match := _field_line(line)) is None:
-                return None
-            known = match[1].lower(), match[2]
-            if len(line) <= _LONGEST:
-                if len(_lines) >= _LINES:
-                    # Begun anew rather than kept in order: what is frequent is back at once.
-                    _lines.clear()
-                _lines[line] = known
-        section.append(known)
-    return section
