@@ -1,24 +1,12 @@
-"""The composition root: a configuration becomes a running node."""
+"""The composition root: a configuration becomes the parts of a worker."""
 
-import asyncio
-import logging
-import signal
-import socket
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from edge.caching.freshness import FreshnessRules
-from edge.clock import Clock, SystemClock
-from edge.config.address import Address
+from edge.clock import Clock
 from edge.config.model import Config
 from edge.config.model import Origin as OriginConfig
 from edge.config.model import Site as SiteConfig
-from edge.control.routes import Sources
-from edge.control.server import Control
-from edge.downstream.listener import Listener, bind
-from edge.downstream.ready import ReadyTable
-from edge.errors import EdgeError
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
 from edge.exchange.site import Site, Sites
@@ -27,163 +15,13 @@ from edge.policy.limits import Limits
 from edge.policy.profile import PROFILES
 from edge.ports import Store
 from edge.store.disk import Disk
-from edge.tasks import cancel_all, spawn
 from edge.telemetry.access_log import AccessLog
-from edge.telemetry.gauges import Gauges, OriginStats, StoreStats
+from edge.telemetry.gauges import OriginStats, StoreStats
 from edge.telemetry.lines import formatter
-from edge.telemetry.metrics import Exposition
 from edge.telemetry.recorder import Recorder
 from edge.upstream.origin import Origin
 from edge.upstream.settings import Limits as OriginLimits
 from edge.upstream.settings import OriginSettings, Timeouts
-
-log = logging.getLogger("edge")
-
-
-class StartError(EdgeError):
-    """The node cannot start: an address is taken, a directory cannot be used."""
-
-    detail = "start"
-
-
-class Node:
-    """One node in one process."""
-
-    def __init__(self, config: Config, clock: Clock | None = None) -> None:
-        self._config = config
-        self._clock = clock or SystemClock()
-        self._is_ready = False
-        self._listeners: list[Listener] = []
-        self._stopping = asyncio.Event()
-        self._hurry = asyncio.Event()
-
-    async def run(self, ready: Callable[[Sequence[str]], None]) -> None:
-        """Serve until SIGTERM or SIGINT; `ready` is given the URLs once clients are accepted.
-
-        Raises:
-            StartError: with a sentence that says what is in the way.
-        """
-        config = self._config
-        sockets = _bind_all([listener.address for listener in config.listeners])
-        try:
-            disk = await _open_store(config, self._clock)
-        except EdgeError as error:
-            for bound in sockets:
-                bound.close()
-            raise StartError(str(error)) from error
-        origins = {name: Origin(_origin_settings(name, origin), self._clock) for name, origin in config.origins.items()}
-        recorder = Recorder(self._clock, [site.name for site in config.sites], _access_log(config))
-        try:
-            await self._serve(sockets, disk, origins, recorder, ready)
-        finally:
-            for origin in origins.values():
-                origin.close()
-            await cancel_all()
-            await disk.close()
-            if recorder.access_log is not None:
-                recorder.access_log.close()
-
-    async def _serve(
-        self,
-        sockets: Sequence[socket.socket],
-        disk: Disk,
-        origins: dict[str, Origin],
-        recorder: Recorder,
-        ready: Callable[[Sequence[str]], None],
-    ) -> None:
-        driver = make_driver(self._config, disk, origins, recorder, self._clock)
-        limits = _limits(self._config)
-        self._listeners = [
-            Listener(
-                driver.handle,
-                driver.refuse_unparsed,
-                limits,
-                self._clock,
-                ready=ReadyTable(driver.prepared.find, recorder.answered, self._clock, swept=driver.prepared.sweep),
-            )
-            for _ in sockets
-        ]
-        gauges = Gauges(
-            in_flight=lambda: driver.in_flight,
-            connections=lambda: sum(listener.connections for listener in self._listeners),
-            store=lambda: _store_stats(disk, self._config),
-            origins=lambda: [_origin_stats(name, origin) for name, origin in origins.items()],
-        )
-        control = await self._start_control(recorder, gauges, disk)
-        self._handle_signals(recorder)
-        try:
-            for listener, bound in zip(self._listeners, sockets, strict=True):
-                await listener.start(bound)
-            self._is_ready = True
-            ready([_url(bound) for bound in sockets])
-            await self._stopping.wait()
-            self._is_ready = False
-            await self._drain()
-        finally:
-            if control is not None:
-                await control.stop()
-
-    async def _start_control(self, recorder: Recorder, gauges: Gauges, disk: Disk) -> Control | None:
-        address = self._config.admin.address
-        if address is None:
-            return None
-        exposition = Exposition(recorder, gauges, version=version("foreland"), node=self._config.node)
-        sources = Sources(
-            node=self._config.node,
-            version=version("foreland"),
-            stats=lambda: recorder.stats(gauges),
-            metrics=exposition.render,
-            unready=lambda: self._not_ready(disk),
-        )
-        control = Control(sources)
-        try:
-            url = await control.start(address.host, address.port)
-        except OSError as error:
-            raise StartError(f"the admin plane cannot listen on {address}: {error.strerror}") from error
-        log.info("admin plane on %s", url)
-        return control
-
-    def _not_ready(self, disk: Disk) -> list[str]:
-        reasons = []
-        if self._stopping.is_set():
-            reasons.append("draining")
-        elif not self._is_ready:
-            reasons.append("starting")
-        if not disk.stats().is_storing:
-            reasons.append("the store takes nothing at present")
-        return reasons
-
-    def _handle_signals(self, recorder: Recorder) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
-        if recorder.access_log is not None:
-            loop.add_signal_handler(signal.SIGUSR1, recorder.access_log.reopen)
-        loop.add_signal_handler(signal.SIGHUP, log.warning, "a new configuration needs a restart")
-
-    def _stop(self) -> None:
-        if self._stopping.is_set():
-            self._hurry.set()
-        self._stopping.set()
-
-    async def _drain(self) -> None:
-        """Let the requests in progress end; a second signal, or the time, cuts them short."""
-        for listener in self._listeners:
-            listener.drain()
-        drained = spawn(self._drained(), name="drained")
-        hurried = spawn(self._hurried(), name="hurried")
-        await asyncio.wait(
-            [drained, hurried], timeout=self._config.limits.drain_timeout, return_when=asyncio.FIRST_COMPLETED
-        )
-        for listener in self._listeners:
-            listener.cut()
-
-    async def _drained(self) -> None:
-        for listener in self._listeners:
-            await listener.drained()
-
-    async def _hurried(self) -> None:
-        await self._hurry.wait()
 
 
 def make_driver(config: Config, store: Store, origins: dict[str, Origin], recorder: Recorder, clock: Clock) -> Driver:
@@ -221,7 +59,8 @@ def _site(site: SiteConfig) -> Site:
     )
 
 
-def _origin_settings(name: str, origin: OriginConfig) -> OriginSettings:
+def origin_settings(name: str, origin: OriginConfig) -> OriginSettings:
+    """Return what an operator chose about the way to one origin."""
     url = origin.urls[0]
     return OriginSettings(
         name=name,
@@ -242,7 +81,8 @@ def _origin_settings(name: str, origin: OriginConfig) -> OriginSettings:
     )
 
 
-def _limits(config: Config) -> Limits:
+def limits(config: Config) -> Limits:
+    """Return what one client may send and hold."""
     limits = config.limits
     return Limits(
         request_line=limits.request_line,
@@ -258,12 +98,14 @@ def _limits(config: Config) -> Limits:
     )
 
 
-async def _open_store(config: Config, clock: Clock) -> Disk:
+async def open_store(config: Config, clock: Clock) -> Disk:
+    """Open the store; StoreError if it cannot be used."""
     cache = config.cache
     return await Disk.start(cache.path, quota=cache.max_size, memory=cache.memory, clock=clock)
 
 
-def _access_log(config: Config) -> AccessLog | None:
+def access_log(config: Config) -> AccessLog | None:
+    """Open the access log, None if there is none; StoreError if it cannot be opened."""
     settings = config.log
     if settings.format == "off":
         return None
@@ -272,24 +114,10 @@ def _access_log(config: Config) -> AccessLog | None:
     return AccessLog(path, line)
 
 
-def _bind_all(addresses: Sequence[Address]) -> list[socket.socket]:
-    bound: list[socket.socket] = []
-    for address in addresses:
-        try:
-            bound.append(bind(address.host or "0.0.0.0", address.port))  # noqa: S104 - what ":8080" asks for
-        except OSError as error:
-            for other in bound:
-                other.close()
-            raise StartError(f"cannot listen on {address}: {error.strerror}") from error
-    return bound
-
-
-def _url(bound: socket.socket) -> str:
-    host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _store_stats(disk: Disk, config: Config) -> StoreStats:
+def store_stats(disk: Disk | None, config: Config) -> StoreStats:
+    """Return the store in numbers, all of them 0 before it is open."""
+    if disk is None:
+        return StoreStats(0, 0, 0, 0, 0, 0)
     stats = disk.stats()
     return StoreStats(
         objects=stats.objects,
@@ -301,6 +129,7 @@ def _store_stats(disk: Disk, config: Config) -> StoreStats:
     )
 
 
-def _origin_stats(name: str, origin: Origin) -> OriginStats:
+def origin_stats(name: str, origin: Origin) -> OriginStats:
+    """Return how the connections to one origin are used."""
     pool = origin.statistics()
     return OriginStats(name, pool.active, pool.idle, pool.queued)

@@ -1,4 +1,4 @@
-"""The command `edge`: serve, check, get, config, cache."""
+"""The command `edge`: serve, reload, upgrade, check, get, config, cache."""
 
 import asyncio
 import http.client
@@ -12,15 +12,16 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import click
-import uvloop
 
-from edge.app import Node, StartError
 from edge.config.errors import ConfigError
 from edge.config.load import load
 from edge.config.model import Config
 from edge.config.show import show
 from edge.explain import sentence
 from edge.inspection.commands import cache
+from edge.node import Node, control_folder
+from edge.supervisor.commands import ask
+from edge.supervisor.faults import NotAnswered, StartError
 
 #: Exit codes: 0 ok, 1 failure at run time, 2 wrong usage, 3 invalid configuration (do not restart), 130 interrupted.
 FAILED, INVALID = 1, 3
@@ -61,11 +62,25 @@ def serve(config: Path | None, **flags: object) -> None:
     settings = _load(config, flags)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        _runner(settings)(Node(settings).run(_print_ready))
+        asyncio.run(Node(settings, lambda: _read(config, flags)).run(_print_ready))
     except StartError as error:
         _fail(str(error), FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+@main.command()
+@_with_flags
+def reload(config: Path | None, **flags: object) -> None:
+    """Put a changed configuration in force; waits until it is.  Give the flags that the node was started with."""
+    _tell("reload", config, flags)
+
+
+@main.command()
+@_with_flags
+def upgrade(config: Path | None, **flags: object) -> None:
+    """Let a running node become the program that is installed now; waits until it serves."""
+    _tell("upgrade", config, flags)
 
 
 @main.command()
@@ -124,7 +139,29 @@ def get(url: str, headers: Sequence[str], method: str, *, include: bool, body: b
     sys.exit(0 if response.status < 500 else FAILED)
 
 
+def _tell(word: str, config: Path | None, flags: dict[str, object]) -> None:
+    """Have the node of a configuration do something; its problems are an invalid configuration's."""
+    settings = _load(config, flags)
+    try:
+        problems = ask(control_folder(settings), word)
+    except NotAnswered as error:
+        _fail(str(error), FAILED)
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    if problems:
+        sys.exit(INVALID)
+
+
 def _load(path: Path | None, flags: dict[str, object]) -> Config:
+    try:
+        return _read(path, flags)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+        sys.exit(INVALID)
+
+
+def _read(path: Path | None, flags: dict[str, object]) -> Config:
     renamed = {
         "origins": list(flags["origins"] or ()),  # type: ignore[call-overload]  # click makes it a tuple
         "listen": list(flags["listen"] or ()),  # type: ignore[call-overload]  # click makes it a tuple
@@ -136,18 +173,7 @@ def _load(path: Path | None, flags: dict[str, object]) -> Config:
         "profile": flags["profile"],
         "log.format": flags["log_format"],
     }
-    try:
-        return load(
-            path, {name: value for name, value in renamed.items() if value is not None and value != []}, os.environ
-        )
-    except ConfigError as error:
-        for problem in error.problems:
-            click.echo(f"error: {problem}", err=True)
-        sys.exit(INVALID)
-
-
-def _runner(settings: Config) -> Callable[..., None]:
-    return asyncio.run if settings.loop == "asyncio" else uvloop.run
+    return load(path, {name: value for name, value in renamed.items() if value is not None and value != []}, os.environ)
 
 
 def _print_ready(urls: Sequence[str]) -> None:

@@ -161,6 +161,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("limits.requests_per_connection", INTEGER, 1000, "Requests on one client connection.", _COUNT),
     Setting("limits.connections", INTEGER, 10_000, "Client connections at once.", _COUNT),
     Setting("limits.drain_timeout", DURATION, "30s", "How long a stopping node lets exchanges end.", ("0s", "1h")),
+    Setting("watchdog.stall", DURATION, "1s", "Stall of an event loop after which its stack is logged.", _SECONDS),
+    Setting("watchdog.kill", DURATION, "10s", "Time without a sign of life after which a worker is ended.", ("2s", "1h")),
     Setting(
         "log.format", one_of("json", "text", "combined", "off"), "json",
         "Form of the access log: JSON lines, one line to read, Apache's combined format, or none.",
@@ -196,6 +198,7 @@ SENTENCES: dict[str, str] = {
     "site[].key": "What makes two requests of a site the same for the cache.",
     "site[].ttl": "Lifetimes, where the origin does not state them.",
     "limits": "What a client may do.",
+    "watchdog": "What is done about an event loop that does not turn.",
     "log": "The access log.",
 }
 

@@ -88,10 +88,12 @@ class Listener:
         return len(self._connections)
 
     def opened(self, connection: Http1) -> None:
-        """Take note of a new connection; one too many is refused at once, as is one that comes too late."""
+        """Take note of a new connection; one too many is refused at once."""
         self._connections.add(connection)
-        if self.is_draining or len(self._connections) > self.limits.connections:
+        if len(self._connections) > self.limits.connections:
             connection.abort()
+        elif self.is_draining:
+            connection.close_if_idle()
 
     def closed(self, connection: Http1) -> None:
         """Forget a connection."""

@@ -100,7 +100,7 @@ class Disk:
         self._clock = clock
         self._admission = Admission(layout.segments, min_age=min_age, now=clock.monotonic())
         self._passing = Allowance(_PASSING)
-        self._is_open = True
+        self._is_open, self._is_closed = True, False
 
     @classmethod
     async def start(cls, path: Path, *, quota: int, memory: int, clock: Clock, min_age: float = 0.0) -> Self:
@@ -130,11 +130,26 @@ class Disk:
 
     async def close(self) -> None:
         """Write what waits, let go of the directory, and note that it was left cleanly if it was."""
+        if self._is_closed:
+            return
+        is_ours = self._is_open
+        self._is_open, self._is_closed = False, True
+        is_written = await self._flush.close() if is_ours else True
+        await asyncio.to_thread(self._shut, is_ours=is_ours, is_written=is_written)
+
+    async def retire(self) -> None:
+        """Write what waits and let another process have the directory; whoever reads already can go on to the end.
+
+        Nothing is found, stored or removed here any more.
+        """
         if not self._is_open:
             return
         self._is_open = False
+        self._ledger.fail_fills(StoreFull("another process has the store now"))
         is_written = await self._flush.close()
-        await asyncio.to_thread(self._shut, is_written=is_written)
+        # Not synced, which could take seconds: as long as the machine runs, what was written is there.
+        self._node.mark(clean=is_written, synced=False)
+        self._node.close()
 
     async def flush(self) -> None:
         """Write what waits now; StoreError if the disk does not take it."""
@@ -143,6 +158,8 @@ class Disk:
 
     async def lookup(self, key: bytes) -> Sequence[StoredResponse]:
         """Return the stored responses of `key`, the newest response first; a damaged one is left out, never raised."""
+        if not self._is_open:
+            return ()
         name = key_hash(key)
         known = self._memory.heads(name)
         if known is not None and known.key == key:
@@ -214,7 +231,7 @@ class Disk:
     def token(self, key: bytes) -> object | None:
         """Return what stays the same object for as long as `lookup` of `key` finds the same; None when not in memory."""
         known = self._memory.peek_heads(key_hash(key))
-        return known if known is not None and known.key == key else None
+        return known if known is not None and known.key == key and self._is_open else None
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:
         """Return the whole content when it is in memory, None otherwise."""
@@ -227,7 +244,7 @@ class Disk:
 
     async def remove(self, key: bytes, generation: bytes | None = None) -> int:
         """Make one generation, or all stored responses of `key`, unfindable; return how many heads there were."""
-        return self._ledger.remove_heads(key_hash(key), generation)
+        return self._ledger.remove_heads(key_hash(key), generation) if self._is_open else 0
 
     def stats(self) -> Stats:
         """Return the store in numbers."""
@@ -276,9 +293,13 @@ class Disk:
                 return await self._reader.head(name, generation, ref.place)
         return None
 
-    def _shut(self, *, is_written: bool) -> None:
+    def _shut(self, *, is_ours: bool, is_written: bool) -> None:
         self._thread.shutdown()
         self._pool.shutdown()
+        if not is_ours:
+            self._index.close()
+            self._segments.close()
+            return
         try:
             for segment in self._segments:
                 segment.sync()

@@ -177,6 +177,11 @@ class Ledger:
         self.fills.pop(generation, None)
         self._forget_if_unused(generation)
 
+    def fail_fills(self, error: StoreError) -> None:
+        """Let every writer know that nothing more can be stored."""
+        for fill in list(self.fills.values()):
+            fill.fail(error)
+
     def _forget_if_unused(self, generation: bytes) -> None:
         if generation in self._doomed and not self.is_needed(generation):
             for entry in self._doomed.pop(generation):

@@ -2,6 +2,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 import re
 
 import aiohttp
@@ -14,6 +15,7 @@ from edge.control.server import Control
 from edge.telemetry.gauges import Gauges, OriginStats, StoreStats
 from edge.telemetry.metrics import Exposition
 from edge.telemetry.recorder import Recorder
+from edge.telemetry.snapshot import take
 
 GAUGES = Gauges(lambda: 1, lambda: 2, lambda: StoreStats(1, 2, 3, 4, 5, 6), lambda: [OriginStats("app", 1, 2, 3)])
 
@@ -23,21 +25,28 @@ class Node:
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
-        self.recorder = recorder = Recorder(SystemClock(), ["a.example"])
+        self.recorder = Recorder(SystemClock(), ["a.example"])
         self.failing = False
         sources = Sources(
             node="n1",
             version="9.9",
             stats=self.stats,
-            metrics=Exposition(recorder, GAUGES, version="9.9", node="n1").render,
-            unready=lambda: self.reasons,
+            metrics=self.metrics,
+            unready=self.unready,
         )
         self.control = Control(sources, names=["Admin.Example"])
 
-    def stats(self) -> dict[str, object]:
+    async def unready(self) -> list[str]:
+        return self.reasons
+
+    async def stats(self) -> dict[str, object]:
         if self.failing:
             raise KeyError("secret detail")
-        return self.recorder.stats(GAUGES)
+        return take(self.recorder, GAUGES).stats()
+
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        exposition = Exposition(version="9.9", node="n1", processes=lambda: [os.getpid()])
+        return exposition.render(take(self.recorder, GAUGES), accept)
 
 
 @pytest.fixture
