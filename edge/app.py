@@ -1,5 +1,6 @@
 """The composition root: a configuration becomes the parts of a worker."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from edge.caching.freshness import FreshnessRules
@@ -13,8 +14,10 @@ from edge.exchange.site import Site, Sites
 from edge.policy.key import KeyPolicy
 from edge.policy.limits import Limits
 from edge.policy.profile import PROFILES
-from edge.ports import Store
+from edge.ports import Ring, Store
 from edge.store.disk import Disk
+from edge.store.partitions import Partitions
+from edge.store.shared import Shared
 from edge.telemetry.access_log import AccessLog
 from edge.telemetry.gauges import OriginStats, StoreStats
 from edge.telemetry.lines import formatter
@@ -23,10 +26,15 @@ from edge.upstream.origin import Origin
 from edge.upstream.settings import Limits as OriginLimits
 from edge.upstream.settings import OriginSettings, Timeouts
 
+# Longer than anything lasts.
+_DAY = 86_400.0
 
-def make_driver(config: Config, store: Store, origins: dict[str, Origin], recorder: Recorder, clock: Clock) -> Driver:
+
+def make_driver(
+    config: Config, store: Store, origins: dict[str, Origin], recorder: Recorder, clock: Clock, ring: Ring
+) -> Driver:
     """Return the driver for a configuration."""
-    context = Context(store, origins, recorder, clock, config.node.encode("ascii"))
+    context = Context(store, origins, recorder, clock, config.node.encode("ascii"), ring)
     return Driver(Sites(_site(site) for site in config.sites), context)
 
 
@@ -59,8 +67,8 @@ def _site(site: SiteConfig) -> Site:
     )
 
 
-def origin_settings(name: str, origin: OriginConfig) -> OriginSettings:
-    """Return what an operator chose about the way to one origin."""
+def origin_settings(name: str, origin: OriginConfig, workers: int) -> OriginSettings:
+    """Return what an operator chose about the way to one origin, as the share of one of the workers."""
     url = origin.urls[0]
     return OriginSettings(
         name=name,
@@ -70,8 +78,8 @@ def origin_settings(name: str, origin: OriginConfig) -> OriginSettings:
         authority=None if origin.host is None else origin.host.encode("ascii"),
         timeouts=Timeouts(origin.connect_timeout, origin.first_byte_timeout, origin.between_bytes_timeout),
         limits=OriginLimits(
-            connections=origin.max_connections,
-            queue=origin.queue,
+            connections=-(-origin.max_connections // workers),
+            queue=-(-origin.queue // workers),
             queue_seconds=origin.queue_timeout,
             idle_seconds=origin.idle_timeout,
         ),
@@ -98,10 +106,40 @@ def limits(config: Config) -> Limits:
     )
 
 
-async def open_store(config: Config, clock: Clock) -> Disk:
-    """Open the store; StoreError if it cannot be used."""
+def ring_limits(config: Config) -> Limits:
+    """Return what other workers may send and hold: all that their clients may, for as long as they let them."""
+    allowed = limits(config)
+    return replace(
+        allowed,
+        field_section=allowed.field_section + 1024,
+        fields=allowed.fields + 1,
+        header_timeout=_DAY,
+        keepalive_timeout=_DAY,
+        send_timeout=_DAY,
+        send_rate=0,
+        requests_per_connection=1 << 40,
+        connections=allowed.connections * config.workers,
+    )
+
+
+def longest_answer(config: Config) -> float:
+    """Return how long the owner of a key may take for the head of an answer, seconds: it may ask the origin twice."""
+    origins = config.origins.values()
+    asked = max(each.queue_timeout + each.connect_timeout + each.first_byte_timeout for each in origins)
+    return (
+        2 * asked
+        + max(site.collapse_wait for site in config.sites)
+        + max(each.between_bytes_timeout for each in origins)
+    )
+
+
+async def open_store(config: Config, clock: Clock, index: int, shared: Shared) -> Partitions:
+    """Open the partition of worker `index`, and look into those of the others; StoreError if it cannot be used."""
     cache = config.cache
-    return await Disk.start(cache.path, quota=cache.max_size, memory=cache.memory, clock=clock)
+    return await Partitions.start(
+        cache.path, quota=cache.max_size, memory=cache.memory, clock=clock, index=index, workers=config.workers,
+        shared=shared,
+    )  # fmt: skip
 
 
 def access_log(config: Config) -> AccessLog | None:
@@ -124,7 +162,7 @@ def store_stats(disk: Disk | None, config: Config) -> StoreStats:
         disk_bytes=stats.disk_bytes,
         disk_capacity=stats.quota,
         memory_bytes=stats.memory_bytes,
-        memory_capacity=config.cache.memory,
+        memory_capacity=config.cache.memory // config.workers,
         evictions=stats.evictions,
     )
 

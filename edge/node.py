@@ -18,6 +18,7 @@ from edge.config.show import show
 from edge.control.routes import Sources
 from edge.control.server import Control
 from edge.downstream.listener import bind
+from edge.store.shared import SIZE as SHARED_SIZE
 from edge.supervisor import sockets as listening
 from edge.supervisor.channel import Reopen, Told
 from edge.supervisor.commands import Commands, reply
@@ -87,7 +88,7 @@ class Node:
             self._loaded,
             _check_program,
             sockets=self._sockets,
-            page=Page.create() if self._left is None else Page(self._left.page),
+            page=Page.create(SHARED_SIZE) if self._left is None else Page(self._left.page),
             notify=self._notify,
             ended=self._add_ended,
             numbers=lambda: msgspec.msgpack.encode(self._ended),

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,9 @@ from edge.config.model import Config
 from edge.downstream.listener import Listener
 from edge.downstream.ready import ReadyTable
 from edge.errors import EdgeError
+from edge.exchange.driver import Driver
+from edge.exchange.relay import invalidating_request
+from edge.store.shared import Shared
 from edge.supervisor.channel import (
     Begin,
     Channel,
@@ -42,18 +45,22 @@ from edge.supervisor.channel import (
 )
 from edge.supervisor.child import die_with
 from edge.supervisor.page import Page
+from edge.supervisor.paths import Directory
 from edge.supervisor.stall import StallWatch
 from edge.tasks import cancel_all, spawn
 from edge.telemetry.gauges import Gauges
 from edge.telemetry.recorder import Recorder
 from edge.telemetry.snapshot import take
 from edge.upstream.origin import Origin
+from edge.upstream.ring import Ring
 
 if TYPE_CHECKING:
-    from edge.exchange.driver import Driver
-    from edge.store.disk import Disk
+    from edge.store.partitions import Partitions
 
 log = logging.getLogger("edge.worker")
+
+# What the sockets of the ring are called, before the number of the worker.
+_SOCKET = "worker-"
 
 
 class Worker:
@@ -62,16 +69,20 @@ class Worker:
     def __init__(self, config: Config, begin: Begin, page: Page, clock: Clock) -> None:
         self._config, self._begin, self._page, self._clock = config, begin, page, clock
         self._origins = {
-            name: Origin(app.origin_settings(name, origin), clock) for name, origin in config.origins.items()
+            name: Origin(app.origin_settings(name, origin, config.workers), clock)
+            for name, origin in config.origins.items()
         }
         self._recorder = Recorder(clock, [site.name for site in config.sites], app.access_log(config))
-        self._disk: Disk | None = None
+        self._store: Partitions | None = None
+        self._directory = Directory(config.cache.path / "run")
+        self._ring: Ring | None = None
+        self._ring_listener: Listener | None = None
         self._driver: Driver | None = None
         self._listeners: list[Listener] = []
         self._gauges = Gauges(
             in_flight=lambda: 0 if self._driver is None else self._driver.in_flight,
             connections=lambda: sum(listener.connections for listener in self._listeners),
-            store=lambda: app.store_stats(self._disk, config),
+            store=lambda: app.store_stats(None if self._store is None else self._store.own, config),
             origins=lambda: [app.origin_stats(name, origin) for name, origin in self._origins.items()],
         )
 
@@ -83,8 +94,7 @@ class Worker:
         try:
             await self._obey(channel)
         finally:
-            await self._close()
-            self._tell(channel)
+            await self._close(channel)
             await channel.flush()
             watch.stop()
             channel.close()
@@ -95,7 +105,7 @@ class Worker:
                 case Take():
                     try:
                         await self._take()
-                    except EdgeError as error:
+                    except (EdgeError, OSError) as error:
                         channel.say(Failed(str(error)))
                     else:
                         channel.say(Serving())
@@ -112,8 +122,20 @@ class Worker:
     async def _take(self) -> None:
         """Open the store and accept clients; EdgeError when that cannot be."""
         config, clock = self._config, self._clock
-        self._disk = await app.open_store(config, clock)
-        self._driver = driver = app.make_driver(config, self._disk, self._origins, self._recorder, clock)
+        index, workers = self._begin.index, config.workers
+        self._store = store = await app.open_store(config, clock, index, Shared(self._page.rest, self._begin.slot))
+        self._ring = ring = Ring(
+            index,
+            workers,
+            lambda worker: self._directory.address(f"{_SOCKET}{worker}"),
+            lambda: _numbers(self._directory.names()),
+            store.owner,
+            invalidating_request,
+            clock=clock,
+            answer_seconds=app.longest_answer(config),
+        )
+        self._driver = driver = app.make_driver(config, store, self._origins, self._recorder, clock, ring)
+        await self._join_ring(driver)
         limits = app.limits(config)
         for fd in self._begin.listeners:
             ready = ReadyTable(driver.prepared.find, self._recorder.answered, clock, swept=driver.prepared.sweep)
@@ -121,36 +143,57 @@ class Worker:
             self._listeners.append(listener)
             await listener.start(socket.socket(fileno=fd))
 
+    async def _join_ring(self, driver: Driver) -> None:
+        """Answer the other workers; those of a larger generation before this one are no more."""
+        if self._begin.index == 0:
+            for number in _numbers(self._directory.names()):
+                if number >= self._config.workers:
+                    self._directory.remove(f"{_SOCKET}{number}")
+        limits = app.ring_limits(self._config)
+        # No port is the default one of this scheme, so that an authority comes through as it is.
+        self._ring_listener = Listener(
+            driver.handle_relayed, driver.refuse_unparsed, limits, self._clock, scheme=b"ring"
+        )  # fmt: skip
+        await self._ring_listener.start(self._directory.listener(f"{_SOCKET}{self._begin.index}"))
+
+    def _all_listeners(self) -> list[Listener]:
+        return self._listeners if self._ring_listener is None else [*self._listeners, self._ring_listener]
+
     async def _leave(self, channel: Channel[Order]) -> None:
         """Accept no more, let go of the store, let the exchanges in progress end, and end the process."""
-        for listener in self._listeners:
+        for listener in self._all_listeners():
             listener.drain()
-        if self._disk is not None:
-            await self._disk.retire()
+        if self._ring is not None:
+            self._ring.leave()
+        if self._store is not None:
+            await self._store.retire()
         channel.say(Retired())
         try:
             async with asyncio.timeout(self._config.limits.drain_timeout):
-                for listener in self._listeners:
+                for listener in self._all_listeners():
                     await listener.drained()
         except TimeoutError:
             log.warning("the time to drain is over")
         channel.end_hearing()
 
-    async def _close(self) -> None:
-        for listener in self._listeners:
+    async def _close(self, channel: Channel[Order]) -> None:
+        for listener in self._all_listeners():
             listener.drain()
             listener.cut()
+        if self._ring is not None:
+            self._ring.close()
         for origin in self._origins.values():
             origin.close()
         await cancel_all()
-        if self._disk is not None:
-            await self._disk.close()
+        self._tell(channel)
+        if self._store is not None:
+            await self._store.close()
         if self._recorder.access_log is not None:
             self._recorder.access_log.close()
 
     def _tell(self, channel: Channel[Order]) -> None:
         unready = []
-        if self._disk is not None and not self._disk.stats().is_storing:
+        if self._store is not None and not self._store.own.stats().is_storing:
             unready.append("the store takes nothing at present")
         channel.say(Told(msgspec.msgpack.encode(take(self._recorder, self._gauges)), unready))
 
@@ -165,6 +208,12 @@ async def serve(config: Config, begin: Begin, end: socket.socket) -> None:
         await channel.flush()
     else:
         await worker.run(channel)
+
+
+def _numbers(names: Iterable[str]) -> list[int]:
+    """Return the workers whose sockets are called `names`."""
+    numbers = [name.removeprefix(_SOCKET) for name in names if name.startswith(_SOCKET)]
+    return [int(number) for number in numbers if number.isdigit()]
 
 
 def loaded(text: str) -> Config:

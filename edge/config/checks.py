@@ -12,12 +12,15 @@ from edge.config.kinds import Value
 from edge.config.lines import Keys
 from edge.config.schema import written
 
+# What one worker needs for its part of the store.
+_SMALLEST_SHARE = 16 << 20
+
 Values = Mapping[Keys, Value]
 
 
 def contradictions(values: Values, givens: Givens) -> Iterator[Problem]:
     """Yield a problem for each contradiction in `values`, which lack the settings that have a problem already."""
-    for check in (_something_missing, _addresses, _own_origins, _sites, _keys, _limits, _origins, _files):
+    for check in (_something_missing, _addresses, _own_origins, _sites, _keys, _limits, _origins, _files, _shares):
         for keys, sentence, suggestion in check(values, givens):
             yield Problem(written(keys), sentence, givens.where(keys), suggestion)
 
@@ -106,6 +109,12 @@ def _origins(values: Values, givens: Givens) -> Findings:
             for name in ("ca_file", "server_name"):
                 if values.get((*origin, name)) is not None:
                     yield (*origin, name), "has no effect on an http origin", ""
+
+
+def _shares(values: Values, _givens: Givens) -> Findings:
+    size, workers = values.get(("cache", "max_size")), values.get(("workers",))
+    if isinstance(size, int) and isinstance(workers, int) and size // workers < _SMALLEST_SHARE:
+        yield ("cache", "max_size"), f"is less than 16MiB for each of {workers} workers", ""
 
 
 def _files(values: Values, _givens: Givens) -> Findings:

@@ -56,7 +56,8 @@ class Listener:
     async def start(self, bound: socket.socket) -> None:
         """Accept connections on a bound socket."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Http1(self), sock=bound, backlog=_BACKLOG)
+        create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
+        self._server = await create(lambda: Http1(self), sock=bound, backlog=_BACKLOG)
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
 
     def drain(self) -> None:

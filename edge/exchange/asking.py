@@ -26,8 +26,8 @@ from edge.semantics.messages import Request, Response
 _CACHING_FIELDS = frozenset({
     b"cache-control", b"cdn-cache-control", b"foreland-cache-control", b"expires", b"set-cookie", b"vary", b"age", b"date",
 })  # fmt: skip
-# Reasons that lie in the request: the next one for the same key may well be stored.
-_OF_THE_REQUEST = frozenset({
+#: Reasons that lie in the request: the next one for the same key may well be stored.
+OF_THE_REQUEST = frozenset({
     NotStored.METHOD, NotStored.REQUEST_NO_STORE, NotStored.AUTHORIZATION, NotStored.COOKIE, NotStored.PARTIAL_UNCLEAR,
 })  # fmt: skip
 # Answers about the request or the moment, not about what the origin has.
@@ -75,7 +75,7 @@ class Asking:
         mark = self._fence.mark
         origin = self._context.origins[ex.site.origin]
         upstream = await origin.send(
-            forwarded_request(ex, fields), content, _interim_to(ex) if ex.wants_answer else None
+            forwarded_request(ex, fields), content, interim_to(ex) if ex.wants_answer else None
         )
         ex.heard(upstream)
         head = received_head(upstream)
@@ -143,7 +143,7 @@ class Asking:
             ex.did(error.detail)
             await self._ask_for_whole(ex, question, Flight())
         finally:
-            if isinstance(decision, NotStored) and decision not in _OF_THE_REQUEST:
+            if isinstance(decision, NotStored) and decision not in OF_THE_REQUEST:
                 await self._context.store.remove(stored.key, stored.generation)
 
     async def _complete(
@@ -213,7 +213,7 @@ class Asking:
     async def _learn_refusal(self, ex: Exchange, forwarded: Forwarded, question: Question, reason: NotStored) -> None:
         """Draw the conclusions for later requests from a response about what the origin now has."""
         status = forwarded.head.status
-        if reason in _OF_THE_REQUEST or status >= 500 or status in _PASSING:
+        if reason in OF_THE_REQUEST or status >= 500 or status in _PASSING:
             return
         if reason is not NotStored.STORE_UNAVAILABLE:
             self._learned.not_stored(ex.key, self._context.clock.now())
@@ -222,13 +222,15 @@ class Asking:
 
 
 def _tell_refusal(flight: Flight, reason: NotStored) -> None:
-    if reason in _OF_THE_REQUEST:
+    if reason in OF_THE_REQUEST:
         flight.lost()
     else:
         flight.released()
 
 
-def _interim_to(ex: Exchange) -> Callable[[Response], None]:
+def interim_to(ex: Exchange) -> Callable[[Response], None]:
+    """Return what passes 1xx responses on to the client."""
+
     def interim(response: Response) -> None:
         try:
             ex.responder.interim(response)

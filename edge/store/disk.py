@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from edge.store.passing import Allowance, Passing
 from edge.store.reader import DiskSource, MemorySource, Reader
 from edge.store.record import key_hash
 from edge.store.segment import Segments, allow_open_files
+from edge.store.shared import Shared
 
 log = logging.getLogger("edge.store")
 
@@ -81,17 +82,20 @@ class _Opened:
 class Disk:
     """Stored responses in a node directory, with the hottest of them in memory."""
 
-    def __init__(self, opened: _Opened, layout: Layout, *, memory: int, clock: Clock, min_age: float) -> None:
+    def __init__(
+        self, opened: _Opened, layout: Layout, *, memory: int, clock: Clock, min_age: float, shared: Shared
+    ) -> None:
         """Take over what `start` has opened."""
         self._layout, self._node, self._segments = layout, opened.node, opened.segments
         recovered = opened.recovered
         self._index: Index = recovered.index
-        self._memory = Memory(memory)
-        self._ledger = Ledger(self._index, self._memory)
+        self.memory = self._memory = Memory(memory)
+        self.shared = shared
+        self._ledger = Ledger(self._index, self._memory, shared)
         self._ledger.damaged = self._segments.refused + recovered.damaged
         self._log = Log(
             self._segments, self._index, layout, sequence=recovered.sequence, active=recovered.active,
-            is_needed=self._ledger.is_needed, visits=self._memory.visits,
+            is_needed=self._is_needed, visits=self._visits,
         )  # fmt: skip
         self._thread = ThreadPoolExecutor(1, "store-write")
         self._pool = ThreadPoolExecutor(_READER_THREADS, "store-read")
@@ -103,7 +107,9 @@ class Disk:
         self._is_open, self._is_closed = True, False
 
     @classmethod
-    async def start(cls, path: Path, *, quota: int, memory: int, clock: Clock, min_age: float = 0.0) -> Self:
+    async def start(
+        cls, path: Path, *, quota: int, memory: int, clock: Clock, min_age: float = 0.0, shared: Shared | None = None
+    ) -> Self:
         """Open the node directory at `path`, or make it.
 
         Args:
@@ -114,13 +120,14 @@ class Disk:
 
             min_age: large contents are written on their second request only, while the quota would otherwise be
                 written over in fewer seconds than this; 0 to write everything.
+            shared: what other processes see of this one, None when there are none.
 
         Raises:
             StoreError: it is in use, of another format, not ours, or too small.
         """
         layout = Layout.of(quota)
         opened = await asyncio.to_thread(_open, path, layout)
-        disk = cls(opened, layout, memory=memory, clock=clock, min_age=min_age)
+        disk = cls(opened, layout, memory=memory, clock=clock, min_age=min_age, shared=shared or Shared.alone())
         try:
             await disk._begin(opened.recovered.doubtful.values())
         except StoreError:
@@ -155,6 +162,14 @@ class Disk:
         """Write what waits now; StoreError if the disk does not take it."""
         if not await self._flush.everything():
             raise StoreError("the disk does not take what waits")
+
+    async def keep_only(self, is_kept: Callable[[bytes], bool]) -> None:
+        """Remove what is stored under the key hashes that are not to be kept, and wait until that is written."""
+        names = await asyncio.to_thread(self._index.keys_in)
+        for name in names:
+            if not is_kept(name):
+                self._ledger.remove_heads(name, None)
+        await self.flush()
 
     async def lookup(self, key: bytes) -> Sequence[StoredResponse]:
         """Return the stored responses of `key`, the newest response first; a damaged one is left out, never raised."""
@@ -262,6 +277,13 @@ class Disk:
             write_errors=self._flush.errors,
             is_storing=self._flush.is_storing,
         )
+
+    def _is_needed(self, generation: bytes) -> bool:
+        return self._ledger.is_needed(generation) or self.shared.is_pinned(generation)
+
+    def _visits(self, name: bytes) -> int:
+        # In memory, coming counts as a visit.
+        return max(self._memory.visits(name), self.shared.visits(name) + 1)
 
     async def _begin(self, doubtful: Iterable[StoredResponse]) -> None:
         loop = asyncio.get_running_loop()

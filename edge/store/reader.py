@@ -10,6 +10,7 @@ import errno
 import os
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Protocol
 
 from edge.errors import StoreDamaged, StoreError
 from edge.ports import Piece
@@ -17,7 +18,7 @@ from edge.store.buffers import LARGE, Buffers
 from edge.store.index import Index, Place
 from edge.store.ledger import Ledger
 from edge.store.record import HEADER_SIZE, Header, Kind, check_body, decode_header
-from edge.store.segment import WINDOW, Segment, Segments
+from edge.store.segment import WINDOW, Segment
 
 _WOULD_WAIT = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL})
 
@@ -32,10 +33,18 @@ class Chunk:
     end: int
 
 
+class Opened(Protocol):
+    """The segments that can be read."""
+
+    def get(self, segment_id: int) -> Segment | None:
+        """Return a segment, None when it is gone."""
+        ...
+
+
 class Reader:
     """Reads records."""
 
-    def __init__(self, segments: Segments, index: Index, pool: Executor) -> None:
+    def __init__(self, segments: Opened, index: Index, pool: Executor) -> None:
         self._segments, self._index, self._pool = segments, index, pool
         self._buffers = Buffers()
 

@@ -1,7 +1,7 @@
 """The memory that all processes of a node share: anonymous, passed on by descriptor, gone with the last of them.
 
 Each cell has one writer at a time, so none needs a lock.  Every process has a slot of its own; a heartbeat in it tells
-that its event loop turns.
+that its event loop turns.  Behind the slots lies what the workers share of their stores.
 """
 
 import mmap
@@ -12,7 +12,7 @@ from typing import Self
 SLOTS = 256
 #: Cells before the slots: the version of the layout, the purge epoch (reserved).
 _HEADER, _VERSION = 8, 1
-_CELL = 8
+_SIZE = (_HEADER + SLOTS) * 8
 
 
 class Page:
@@ -20,18 +20,20 @@ class Page:
 
     Attributes:
         fd: the descriptor that other processes open it by.
+        rest: the bytes that are the workers' own business.
     """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._memory = mmap.mmap(fd, 0)
-        self._cells = memoryview(self._memory).cast("Q")
+        whole = memoryview(self._memory)
+        self._cells, self.rest = whole[:_SIZE].cast("Q"), whole[_SIZE:]
 
     @classmethod
-    def create(cls) -> Self:
-        """Return a new page."""
+    def create(cls, rest: int) -> Self:
+        """Return a new page with so many bytes for the workers."""
         fd = os.memfd_create("foreland-page")
-        os.ftruncate(fd, (_HEADER + SLOTS) * _CELL)
+        os.ftruncate(fd, _SIZE + rest)
         page = cls(fd)
         page._cells[0] = _VERSION
         return page
@@ -51,5 +53,6 @@ class Page:
     def close(self) -> None:
         """Let go of it."""
         self._cells.release()
+        self.rest.release()
         self._memory.close()
         os.close(self.fd)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,7 @@ class Directory:
     def __init__(self, path: Path) -> None:
         """Make it if need be, for its owner alone; OSError when it cannot be used."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def __enter__(self) -> Self:
         return self
@@ -41,6 +42,15 @@ class Directory:
         bound.listen(4096)
         bound.setblocking(False)  # noqa: FBT003 - the socket API is positional
         return bound
+
+    def names(self) -> list[str]:
+        """Return what is in it."""
+        return os.listdir(self._fd)
+
+    def remove(self, name: str) -> None:
+        """Remove a socket; does nothing when it is gone."""
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._fd)
 
     def close(self) -> None:
         """Let go of it."""

@@ -84,13 +84,17 @@ class Counters:
         self.first_byte.observe(record.first_byte_seconds, times)
         if record.detail:
             self._add_named(self.reasons, record.detail, times)
+        self.add_origin(record, times)
+        if not record.complete:
+            self.incomplete += times
+
+    def add_origin(self, record: Record, times: int = 1) -> None:
+        """Count what one exchange asked of the origin."""
         if record.origin_status is not None:
             code = _code(record.origin_status)
             self.origin_codes[code] = self.origin_codes.get(code, 0) + times
         if record.origin_seconds is not None:
             self.origin_duration.observe(record.origin_seconds, times)
-        if not record.complete:
-            self.incomplete += times
 
     def add_event(self, name: str, amount: int) -> None:
         """Count a named event."""

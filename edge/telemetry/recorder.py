@@ -51,6 +51,10 @@ class Recorder:
         if self.access_log is not None:
             self.access_log.write(record)
 
+    def relayed(self, record: Record) -> None:
+        """Count what an exchange for another worker asked of the origin."""
+        self.counters.add_origin(record)
+
     def answered(self, answer: ReadyAnswer, request: Request, client: str, now: float) -> None:
         """Count one exchange that a ready answer was the answer of; without a log, no sooner than it is looked at."""
         if self.access_log is not None:
