@@ -4,10 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.caching.freshness import FreshnessRules
+from edge.certificates import Certificates
 from edge.clock import Clock
 from edge.config.model import Config
+from edge.config.model import Listener as ListenerConfig
 from edge.config.model import Origin as OriginConfig
 from edge.config.model import Site as SiteConfig
+from edge.downstream.tls_contexts import TlsContexts
+from edge.errors import ParseError
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
 from edge.exchange.site import Site, Sites
@@ -18,6 +22,7 @@ from edge.ports import Ring, Store
 from edge.store.disk import Disk
 from edge.store.partitions import Partitions
 from edge.store.shared import Shared
+from edge.supervisor.faults import StartError
 from edge.telemetry.access_log import AccessLog
 from edge.telemetry.gauges import OriginStats, StoreStats
 from edge.telemetry.lines import formatter
@@ -35,10 +40,11 @@ def make_driver(
 ) -> Driver:
     """Return the driver for a configuration."""
     context = Context(store, origins, recorder, clock, config.node.encode("ascii"), ring)
-    return Driver(Sites(_site(site) for site in config.sites), context)
+    secure = next((listener.address.port for listener in config.listeners if listener.tls is not None), None)
+    return Driver(Sites(_site(site, secure) for site in config.sites), context)
 
 
-def _site(site: SiteConfig) -> Site:
+def _site(site: SiteConfig, https_port: int | None = None) -> Site:
     profile = PROFILES[site.profile]
     keep = () if site.key.query == "none" and not site.key.keep else site.key.keep or None
     return Site(
@@ -64,6 +70,8 @@ def _site(site: SiteConfig) -> Site:
         max_request_content=site.max_request_content,
         strip_cookies=site.cookies == "strip",
         x_cache=site.x_cache,
+        https_port=https_port if site.https == "redirect" else None,
+        hsts=b"max-age=%d" % site.hsts if site.hsts else b"",
     )
 
 
@@ -103,6 +111,8 @@ def limits(config: Config) -> Limits:
         send_timeout=limits.send_timeout,
         requests_per_connection=limits.requests_per_connection,
         connections=limits.connections,
+        handshakes=limits.handshakes,
+        handshake_timeout=limits.handshake_timeout,
     )
 
 
@@ -131,6 +141,14 @@ def longest_answer(config: Config) -> float:
         + max(site.collapse_wait for site in config.sites)
         + max(each.between_bytes_timeout for each in origins)
     )
+
+
+def tls(certificates: Certificates, listener: ListenerConfig) -> TlsContexts | None:
+    """Return what TLS on a listener takes, None without; StartError if its certificates cannot be used."""
+    try:
+        return certificates.contexts(listener)
+    except (OSError, ParseError) as error:
+        raise StartError(f"no TLS on {listener.address}: {error}") from error
 
 
 async def open_store(config: Config, clock: Clock, index: int, shared: Shared) -> Partitions:

@@ -1,18 +1,20 @@
-"""The command `edge`: serve, reload, upgrade, check, get, config, cache."""
+"""The command `edge`: serve, reload, upgrade, check, get, config, trust, cache."""
 
 import asyncio
 import http.client
 import logging
 import os
+import ssl
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import click
 
+from edge import certificates
 from edge.config.errors import ConfigError
 from edge.config.load import load
 from edge.config.model import Config
@@ -26,10 +28,21 @@ from edge.supervisor.faults import NotAnswered, StartError
 #: Exit codes: 0 ok, 1 failure at run time, 2 wrong usage, 3 invalid configuration (do not restart), 130 interrupted.
 FAILED, INVALID = 1, 3
 
+_HOW_TO_TRUST = """\
+# This is {ca}, the authority of this node alone; its key never leaves the node.
+#   one command:  curl --cacert {ca} https://localhost:8443/
+#   Debian:       sudo cp {ca} /usr/local/share/ca-certificates/foreland.crt && sudo update-ca-certificates
+#   Firefox:      Settings, Privacy & Security, View Certificates, Authorities, Import
+# It changes when the cache directory is deleted.
+"""
 _FLAGS: list[Callable[[click.Command], click.Command]] = [
     click.option("--config", "-c", type=click.Path(path_type=Path, dir_okay=False), help="Configuration file (TOML)."),
     click.option("--origin", "origins", multiple=True, metavar="URL", help="Origin, such as http://127.0.0.1:8000."),
     click.option("--listen", multiple=True, metavar="ADDRESS", help="Where clients are accepted; port 0 picks one."),
+    click.option("--listen-tls", multiple=True, metavar="ADDRESS", help="Where clients are accepted by TLS."),
+    click.option("--tls", metavar="internal", help="Certificates of this node's own authority: see `edge trust`."),
+    click.option("--tls-cert", metavar="FILE", help="Certificate for --listen-tls, with its chain (PEM)."),
+    click.option("--tls-key", metavar="FILE", help="Its key (PEM)."),
     click.option("--admin", metavar="ADDRESS", help='Admin plane, such as 127.0.0.1:8901, or "off".'),
     click.option("--cache", metavar="DIR", help="Directory for stored responses."),
     click.option("--cache-size", metavar="SIZE", help="Quota on disk, such as 20GiB."),
@@ -86,8 +99,16 @@ def upgrade(config: Path | None, **flags: object) -> None:
 @main.command()
 @_with_flags
 def check(config: Path | None, **flags: object) -> None:
-    """Check a configuration without opening anything."""
+    """Check a configuration and its certificates, without listening or touching the cache."""
     settings = _load(config, flags)
+    now = time.time()
+    problems = list(certificates.faults(settings, now))
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    if problems:
+        sys.exit(INVALID)
+    for warning in certificates.warnings(settings, now):
+        click.echo(f"warning: {warning}", err=True)
     listeners = ", ".join(str(listener.address) for listener in settings.listeners)
     click.echo(f"ok: {len(settings.sites)} site(s), {len(settings.origins)} origin(s), listening on {listeners}")
 
@@ -100,18 +121,32 @@ def config(config: Path | None, **flags: object) -> None:
 
 
 @main.command()
+@_with_flags
+def trust(config: Path | None, **flags: object) -> None:
+    """Print the certificate of this node's own authority (tls = "internal"), and say how to trust it."""
+    authority = certificates.authority(_load(config, flags))
+    try:
+        authority.ensure(time.time())
+        pem = authority.ca.read_text()
+    except OSError as error:
+        _fail(f"{error.filename or authority.ca}: {error.strerror}", FAILED)
+    click.echo(pem, nl=False)
+    click.echo(_HOW_TO_TRUST.format(ca=authority.ca), err=True, nl=False)
+
+
+@main.command()
 @click.argument("url")
 @click.option("--header", "-H", "headers", multiple=True, metavar="'Name: value'", help="Request field to send.")
 @click.option("--method", "-X", default="GET", show_default=True, help="Request method.")
+@click.option("--cacert", type=click.Path(exists=True, dir_okay=False), help="Certificates to trust for https.")
 @click.option("--include", "-i", is_flag=True, help="Print the response head too.")
 @click.option("--body", is_flag=True, help="Write the content to standard output.")
-def get(url: str, headers: Sequence[str], method: str, *, include: bool, body: bool) -> None:
+def get(url: str, headers: Sequence[str], method: str, cacert: str | None, *, include: bool, body: bool) -> None:
     """Send one request through an edge and say in a sentence what its cache did and why."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise click.UsageError(f"{url!r} is not a URL such as http://127.0.0.1:8080/path")
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=60)
+    connection = _connection(parts, cacert)
     fields = {}
     for header in headers:
         name, colon, value = header.partition(":")
@@ -139,6 +174,13 @@ def get(url: str, headers: Sequence[str], method: str, *, include: bool, body: b
     sys.exit(0 if response.status < 500 else FAILED)
 
 
+def _connection(parts: SplitResult, cacert: str | None) -> http.client.HTTPConnection:
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    context = ssl.create_default_context(cafile=cacert)
+    return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=60, context=context)
+
+
 def _tell(word: str, config: Path | None, flags: dict[str, object]) -> None:
     """Have the node of a configuration do something; its problems are an invalid configuration's."""
     settings = _load(config, flags)
@@ -162,9 +204,12 @@ def _load(path: Path | None, flags: dict[str, object]) -> Config:
 
 
 def _read(path: Path | None, flags: dict[str, object]) -> Config:
+    tls = _tls(flags)
     renamed = {
         "origins": list(flags["origins"] or ()),  # type: ignore[call-overload]  # click makes it a tuple
         "listen": list(flags["listen"] or ()),  # type: ignore[call-overload]  # click makes it a tuple
+        "listen_tls": list(flags["listen_tls"] or ()),  # type: ignore[call-overload]  # click makes it a tuple
+        "tls": tls,
         "admin.address": flags["admin"],
         "cache.path": flags["cache"],
         "cache.max_size": flags["cache_size"],
@@ -174,6 +219,18 @@ def _read(path: Path | None, flags: dict[str, object]) -> Config:
         "log.format": flags["log_format"],
     }
     return load(path, {name: value for name, value in renamed.items() if value is not None and value != []}, os.environ)
+
+
+def _tls(flags: dict[str, object]) -> object:
+    """Return `tls` as a file would have it, None without --listen-tls."""
+    word, cert, key = flags["tls"], flags["tls_cert"], flags["tls_key"]
+    if not flags["listen_tls"]:
+        if word or cert or key:
+            raise click.UsageError("--tls, --tls-cert and --tls-key are about --listen-tls, which is missing")
+        return None
+    if bool(word) == bool(cert) or bool(cert) != bool(key):
+        raise click.UsageError("--listen-tls needs either --tls internal, or --tls-cert FILE and --tls-key FILE")
+    return word or {"cert": cert, "key": key}
 
 
 def _print_ready(urls: Sequence[str]) -> None:

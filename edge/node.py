@@ -72,7 +72,7 @@ class Node:
             await self._listen(commands)
 
             def begun() -> None:
-                ready(_urls(bound))
+                ready(_urls(self._config, bound))
                 if self._left is not None and self._left.reply is not None:
                     reply(self._left.reply, supervisor.problems)
 
@@ -197,9 +197,10 @@ async def _check_program() -> list[str]:
     return errors.decode(errors="replace").strip().splitlines()[-5:] or ["the new program cannot be run"]
 
 
-def _urls(bound: Sequence[socket.socket]) -> list[str]:
+def _urls(config: Config, bound: Sequence[socket.socket]) -> list[str]:
     found = []
-    for each in bound:
+    for listener, each in zip(config.listeners, bound, strict=True):
         host, port = each.getsockname()[:2]
-        found.append(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        scheme = "http" if listener.tls is None else "https"
+        found.append(f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
     return found

@@ -18,6 +18,7 @@ import msgspec
 import uvloop
 
 from edge import app
+from edge.certificates import Certificates
 from edge.clock import Clock, SystemClock
 from edge.config.load import load
 from edge.config.model import Config
@@ -73,6 +74,7 @@ class Worker:
             for name, origin in config.origins.items()
         }
         self._recorder = Recorder(clock, [site.name for site in config.sites], app.access_log(config))
+        self._certificates = Certificates(config, clock)
         self._store: Partitions | None = None
         self._directory = Directory(config.cache.path / "run")
         self._ring: Ring | None = None
@@ -84,6 +86,7 @@ class Worker:
             connections=lambda: sum(listener.connections for listener in self._listeners),
             store=lambda: app.store_stats(None if self._store is None else self._store.own, config),
             origins=lambda: [app.origin_stats(name, origin) for name, origin in self._origins.items()],
+            certificates=self._certificates.expiries,
         )
 
     async def run(self, channel: Channel[Order]) -> None:
@@ -137,11 +140,21 @@ class Worker:
         self._driver = driver = app.make_driver(config, store, self._origins, self._recorder, clock, ring)
         await self._join_ring(driver)
         limits = app.limits(config)
-        for fd in self._begin.listeners:
+        for settings, fd in zip(config.listeners, self._begin.listeners, strict=True):
             ready = ReadyTable(driver.prepared.find, self._recorder.answered, clock, swept=driver.prepared.sweep)
-            listener = Listener(driver.handle, driver.refuse_unparsed, limits, clock, ready=ready)
+            listener = Listener(
+                driver.handle,
+                driver.refuse_unparsed,
+                limits,
+                clock,
+                ready=ready,
+                tls=app.tls(self._certificates, settings),
+                announcing=settings.proxy_protocol,
+                count=self._recorder.count,
+            )
             self._listeners.append(listener)
             await listener.start(socket.socket(fileno=fd))
+        _ = spawn(self._certificates.keep_up(), name="certificates")
 
     async def _join_ring(self, driver: Driver) -> None:
         """Answer the other workers; those of a larger generation before this one are no more."""
@@ -150,10 +163,9 @@ class Worker:
                 if number >= self._config.workers:
                     self._directory.remove(f"{_SOCKET}{number}")
         limits = app.ring_limits(self._config)
+        self._ring_listener = Listener(driver.handle_relayed, driver.refuse_unparsed, limits, self._clock)
         # No port is the default one of this scheme, so that an authority comes through as it is.
-        self._ring_listener = Listener(
-            driver.handle_relayed, driver.refuse_unparsed, limits, self._clock, scheme=b"ring"
-        )  # fmt: skip
+        self._ring_listener.scheme = b"ring"
         await self._ring_listener.start(self._directory.listener(f"{_SOCKET}{self._begin.index}"))
 
     def _all_listeners(self) -> list[Listener]:

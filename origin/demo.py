@@ -8,12 +8,12 @@ import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import cast
 
 #: Where the programs are, unless something else is there already.
-ORIGIN_PORT, EDGE_PORT, ADMIN_PORT = 9000, 8080, 8901
+ORIGIN_PORT, EDGE_PORT, TLS_PORT, ADMIN_PORT = 9000, 8080, 8443, 8901
 #: Seconds that a program has to say that it is ready, and to end once it is told to.
 START_SECONDS, STOP_SECONDS = 30.0, 10.0
 
@@ -24,6 +24,7 @@ Try this in another terminal, each line twice:
 
   curl -s -o /dev/null -D - {edge}/images/dawn.png
   {command} get {edge}/
+  curl --cacert {ca} -s -o /dev/null -D - {secure}/images/dawn.png
 
 or in a browser: {edge}/ is the sample site, {admin}/ui is the dashboard.
 Requests are shown below.  Ctrl-C stops both programs.
@@ -49,13 +50,17 @@ async def demonstrate(say: Say) -> None:
     admin = f"127.0.0.1:{_port(ADMIN_PORT)}"
     with tempfile.TemporaryDirectory(prefix="foreland-demo-") as cache:
         async with (
-            _running("origin", "serve", "--listen", f"127.0.0.1:{_port(ORIGIN_PORT)}", "--quiet") as (origin, at),
+            _running("origin", "serve", "--listen", f"127.0.0.1:{_port(ORIGIN_PORT)}", "--quiet") as (origin, (at,)),
             _running(
                 "edge", "serve", "--origin", at, "--listen", f"127.0.0.1:{_port(EDGE_PORT)}", "--admin", admin,
+                "--listen-tls", f"127.0.0.1:{_port(TLS_PORT)}", "--tls", "internal",
                 "--cache", cache, "--cache-size", "1GiB", "--memory", "128MiB", "--log", "text",
-            ) as (edge, url),
+                urls=2,
+            ) as (edge, (url, secure)),
         ):  # fmt: skip
-            say(_WELCOME.format(edge=url, origin=at, admin=f"http://{admin}", command=_edge_command()))
+            ca = Path(cache, "tls", "ca.pem")
+            named = {"edge": url, "secure": secure, "ca": ca, "origin": at, "admin": f"http://{admin}"}
+            say(_WELCOME.format(**named, command=_edge_command()))
             await _until(stop, {"the origin": origin, "the edge": edge}, say)
 
 
@@ -79,8 +84,8 @@ async def _show(process: Process, say: Say) -> None:
 
 
 @asynccontextmanager
-async def _running(*arguments: str) -> AsyncIterator[tuple[Process, str]]:
-    """Run `python -m ARGUMENTS` and yield it with its URL; it is told to end with the block.
+async def _running(*arguments: str, urls: int = 1) -> AsyncIterator[tuple[Process, list[str]]]:
+    """Run `python -m ARGUMENTS` and yield it with its URLs; it is told to end with the block.
 
     Raises:
         DemoError: it does not say in time that it is ready.
@@ -88,15 +93,13 @@ async def _running(*arguments: str) -> AsyncIterator[tuple[Process, str]]:
     # In a group of its own: Ctrl-C is for this process, which then tells the others once.
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", *arguments, stdout=PIPE, process_group=0)
     try:
-        line = ""
-        try:
+        lines: list[str] = []
+        with suppress(TimeoutError):
             async with asyncio.timeout(START_SECONDS):
-                line = (await _output(process).readline()).decode()
-        except TimeoutError:
-            pass
-        if not line.startswith("ready "):
+                lines = [(await _output(process).readline()).decode() for _ in range(urls)]
+        if not lines or not all(line.startswith("ready ") for line in lines):
             raise DemoError(f"`{' '.join(arguments[:2])}` does not start")
-        yield process, line.split()[1]
+        yield process, [line.split()[1] for line in lines]
     finally:
         await asyncio.shield(_end(process))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from edge.config.address import Address, OriginUrl
 from edge.config.errors import Problem
 from edge.config.given import Givens
-from edge.config.kinds import Value
+from edge.config.kinds import CertificateFiles, Value
 from edge.config.lines import Keys
 from edge.config.schema import written
 
@@ -20,7 +20,18 @@ Values = Mapping[Keys, Value]
 
 def contradictions(values: Values, givens: Givens) -> Iterator[Problem]:
     """Yield a problem for each contradiction in `values`, which lack the settings that have a problem already."""
-    for check in (_something_missing, _addresses, _own_origins, _sites, _keys, _limits, _origins, _files, _shares):
+    for check in (
+        _something_missing,
+        _addresses,
+        _tls,
+        _own_origins,
+        _sites,
+        _keys,
+        _limits,
+        _origins,
+        _files,
+        _shares,
+    ):
         for keys, sentence, suggestion in check(values, givens):
             yield Problem(written(keys), sentence, givens.where(keys), suggestion)
 
@@ -50,6 +61,22 @@ def _addresses(values: Values, _givens: Givens) -> Findings:
     admin = taken.get(("admin", "address"))
     if admin is not None and not admin.is_loopback:
         yield ("admin", "address"), f"{admin} can be reached from other machines; this version serves loopback only", ""
+
+
+def _tls(values: Values, givens: Givens) -> Findings:
+    listeners = givens.members("listen")
+    secure = [keys for keys in listeners if values.get((*keys, "tls")) is not None]
+    for keys in listeners:
+        if keys not in secure and values.get((*keys, "client_ca")) is not None:
+            yield (*keys, "client_ca"), "has no effect without tls", ""
+    ports = [address.port for keys in secure if isinstance(address := values.get((*keys, "address")), Address)]
+    for site in givens.members("site"):
+        if values.get((*site, "https")) != "redirect":
+            continue
+        if not secure:
+            yield (*site, "https"), "needs a listener with tls to redirect to", ""
+        elif ports[:1] == [0]:
+            yield (*site, "https"), "needs a listener with tls whose port is not 0", ""
 
 
 def _own_origins(values: Values, _givens: Givens) -> Findings:
@@ -119,5 +146,12 @@ def _shares(values: Values, _givens: Givens) -> Findings:
 
 def _files(values: Values, _givens: Givens) -> Findings:
     for keys, value in values.items():
-        if isinstance(value, Path) and keys[-1] in {"ca_file", "token_file"} and not os.access(value, os.R_OK):
-            yield keys, f"{value} cannot be read", ""
+        if keys[-1] in {"ca_file", "client_ca", "token_file"}:
+            paths = [value]
+        elif keys[-1] == "tls" and isinstance(value, tuple):
+            paths = [path for files in value if isinstance(files, CertificateFiles) for path in (files.cert, files.key)]
+        else:
+            continue
+        for path in paths:
+            if isinstance(path, Path) and not os.access(path, os.R_OK):
+                yield keys, f"{path} cannot be read", ""

@@ -15,6 +15,8 @@ _INTRODUCTION = """\
 _SAMPLES: dict[str, object] = {
     "zone": "bj",
     "listen[].address": "127.0.0.1:8080",
+    "listen[].tls": "internal",
+    "listen[].client_ca": "/etc/foreland/clients.pem",
     "admin.token_file": "/etc/foreland/admin.token",
     "origins.NAME.urls": ["http://127.0.0.1:8000"],
     "origins.NAME.host": "app.internal",

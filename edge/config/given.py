@@ -13,6 +13,7 @@ from edge.config.schema import BY_PATH, TABLES, pattern, written
 PREFIX = "EDGE_"
 COMMAND_LINE = Where("command line")
 LISTS = ("listen", "site")
+_LISTENS = ("listen", "listen_tls")
 _is_name = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 
 
@@ -76,8 +77,12 @@ class Givens:
             if value is None or (isinstance(value, Sequence) and not value):
                 continue
             match name:
-                case "listen" if isinstance(value, Sequence):
-                    self._replace_listeners(value)
+                case "listen" | "listen_tls" if isinstance(value, Sequence):
+                    # One of the two replaces the listeners for both.
+                    if name == "listen" or not flags.get("listen"):
+                        self._replace_listeners(flags)
+                case "tls":
+                    pass
                 case "origins" if isinstance(value, Sequence):
                     self._set_default_origin(value)
                 case "profile":
@@ -135,11 +140,16 @@ class Givens:
             self.tables[table] = where
         self.values[keys] = Given(raw, where, is_text=isinstance(raw, str))
 
-    def _replace_listeners(self, addresses: Sequence[object]) -> None:
+    def _replace_listeners(self, flags: Mapping[str, object]) -> None:
         self.values = {keys: given for keys, given in self.values.items() if keys[0] != "listen"}
         self.tables = {keys: where for keys, where in self.tables.items() if keys[0] != "listen"}
-        for index, address in enumerate(addresses):
+        plain, secure = (
+            [*addresses] if isinstance(addresses := flags.get(name), Sequence) else [] for name in _LISTENS
+        )
+        for index, address in enumerate([*plain, *secure]):
             self._override(("listen", index, "address"), address, COMMAND_LINE)
+            if index >= len(plain):
+                self._override(("listen", index, "tls"), flags.get("tls"), COMMAND_LINE)
 
     def _set_default_origin(self, urls: Sequence[object]) -> None:
         """Define the origin `default`, and a site for all hosts when there is no site yet."""

@@ -7,11 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from edge.config.address import Address, OriginUrl, parse_address, parse_url
 
-Scalar = str | int | float | bool | Path | Address | OriginUrl | None
+
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """A certificate with the chain behind it, and its key, both PEM; may be one file."""
+
+    cert: Path
+    key: Path
+
+
+Network = IPv4Network | IPv6Network
+Scalar = str | int | float | bool | Path | Address | OriginUrl | Network | CertificateFiles | None
 Value = Scalar | tuple[Scalar, ...]
 
 DURATIONS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
@@ -167,6 +178,13 @@ def _word(words: tuple[str, ...], text: str) -> str:
     return text
 
 
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ValueError('is not a network such as "10.0.0.0/8" or "2001:db8::/32"') from None
+
+
 def _address_or_off(text: str) -> Address | None:
     return None if text == "off" else parse_address(text)
 
@@ -197,4 +215,5 @@ AUTHORITY = Kind("host name with an optional port", _authority)
 STRINGS = Kind("list of strings", _string, many=True)
 TOKENS = Kind("list of tokens", _token, many=True)
 HOSTS = Kind("list of host names", _host, many=True)
+NETWORKS = Kind("list of networks", _network, many=True)
 URLS = Kind("list of origin URLs", parse_url, many=True)

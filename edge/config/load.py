@@ -24,8 +24,8 @@ def load(path: Path | None, flags: Mapping[str, object], environ: Mapping[str, s
 
     Args:
         path: the file, with `conf.d/*.toml` beside it; None to do without.
-        flags: dotted settings, and the short forms `listen` (addresses), `origins` (URLs of the origin `default`) and
-            `profile`; None and empty lists are as good as not given.
+        flags: dotted settings, and the short forms `listen` (addresses), `listen_tls` (addresses, with `tls` as in the
+            file), `origins` (URLs of the origin `default`) and `profile`; None and empty lists are as good as not given.
         environ: where `EDGE_SECTION__KEY` and `${NAME}` are looked up.
 
     Raises:
@@ -52,7 +52,7 @@ def _with_defaults_of_no_file(
 ) -> dict[str, object]:
     """Return `flags` with what a newcomer without a file and without rights needs."""
     filled = dict(flags)
-    if not givens.members("listen") and not filled.get("listen"):
+    if not (givens.members("listen") or filled.get("listen") or filled.get("listen_tls")):
         filled["listen"] = [DEFAULT_LISTENER]
     home = environ.get("XDG_CACHE_HOME") or (f"{environ['HOME']}/.cache" if environ.get("HOME") else "")
     if home and ("cache", "path") not in givens.values and filled.get("cache.path") is None:
@@ -100,6 +100,8 @@ def _substituted(raw: object, environ: Mapping[str, str]) -> object:
     """Return `raw` with `${NAME}` and `${NAME:-default}` replaced in its strings; `$${` stands for `${`."""
     if isinstance(raw, list):
         return [_substituted(item, environ) for item in raw]
+    if isinstance(raw, dict):
+        return {name: _substituted(item, environ) for name, item in raw.items()}
     return _variable.sub(lambda match: _looked_up(match, environ), raw) if isinstance(raw, str) else raw
 
 

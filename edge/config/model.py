@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from edge.config.address import Address, OriginUrl
-from edge.config.kinds import Value
+from edge.config.kinds import CertificateFiles, Network, Value
 from edge.config.lines import Keys
 
 
@@ -19,6 +19,9 @@ class Listener:
     """Where clients are accepted."""
 
     address: Address
+    tls: Literal["internal"] | tuple[CertificateFiles, ...] | None
+    client_ca: Path | None
+    proxy_protocol: tuple[Network, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,8 @@ class Site:
     collapse: bool
     collapse_wait: float
     cookies: Literal["pass", "strip"]
+    https: Literal["allow", "redirect"]
+    hsts: float
     x_cache: bool
     targets: tuple[str, ...]
     key: SiteKey
@@ -114,6 +119,8 @@ class Limits:
     send_timeout: float
     requests_per_connection: int
     connections: int
+    handshakes: int
+    handshake_timeout: float
     drain_timeout: float
 
 

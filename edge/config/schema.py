@@ -13,6 +13,7 @@ from edge.config.kinds import (
     DURATION,
     HOSTS,
     INTEGER,
+    NETWORKS,
     PATH,
     SIZE,
     STRINGS,
@@ -25,6 +26,7 @@ from edge.config.kinds import (
     one_of,
 )
 from edge.config.lines import Keys
+from edge.config.tls import TLS
 
 Bounds = tuple[str | int, str | int]
 
@@ -93,6 +95,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("loop", one_of("auto", "uvloop", "asyncio"), "auto", "Event loop; auto takes uvloop where it is installed."),
     Setting("workers", INTEGER, 1, "Worker processes; each has its share of the quotas and of the origins' connections.", (1, 64)),
     Setting("listen[].address", ADDRESS, REQUIRED, "Address to accept clients on; no host means every interface."),
+    Setting(
+        "listen[].tls", TLS, UNSET,
+        "How TLS is spoken here: with certificates from files, the first for clients that send no server name, or with "
+        "one of this node's own authority; unset speaks plain HTTP.",
+    ),
+    Setting(
+        "listen[].client_ca", PATH, UNSET,
+        "Certificates that sign those of the clients, each of which then needs one (mutual TLS).",
+    ),
+    Setting(
+        "listen[].proxy_protocol", NETWORKS, [],
+        "Balancers that say by the PROXY protocol who the client is; all other peers are refused then.", (0, 1000),
+    ),
     Setting("cache.path", PATH, "/var/cache/foreland", "Directory of the disk tier; safe to delete while stopped."),
     Setting("cache.max_size", SIZE, "20GiB", "Quota of the disk tier, never exceeded.", ("16MiB", "1024TiB")),
     Setting("cache.memory", SIZE, "512MiB", "Quota of the memory tier.", ("1MiB", "64TiB")),
@@ -127,6 +142,14 @@ SETTINGS: tuple[Setting, ...] = (
         "site[].cookies", one_of("pass", "strip"), "pass",
         "Whether request cookies are passed to the origin, or stripped so that responses can be stored.",
     ),
+    Setting(
+        "site[].https", one_of("allow", "redirect"), "allow",
+        "Whether plain HTTP is answered, or redirected to the first listener with tls.",
+    ),
+    Setting(
+        "site[].hsts", DURATION, "0s",
+        "How long browsers are to come by https only (Strict-Transport-Security, RFC 6797); 0s says nothing.", _TTL,
+    ),
     Setting("site[].x_cache", BOOLEAN, ON, "Whether responses carry X-Cache beside Cache-Status."),
     Setting(
         "site[].targets", TOKENS, ["Foreland-Cache-Control", "CDN-Cache-Control"],
@@ -160,6 +183,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("limits.send_timeout", DURATION, "30s", "Longest time a client may take nothing, then closed.", _SECONDS),
     Setting("limits.requests_per_connection", INTEGER, 1000, "Requests on one client connection.", _COUNT),
     Setting("limits.connections", INTEGER, 10_000, "Client connections at once, of each worker.", _COUNT),
+    Setting("limits.handshakes", INTEGER, 1000, "TLS handshakes at once; the oldest gives way to one more.", _COUNT),
+    Setting("limits.handshake_timeout", DURATION, "10s", "Longest time for a TLS handshake.", _SECONDS),
     Setting("limits.drain_timeout", DURATION, "30s", "How long a stopping node lets exchanges end.", ("0s", "1h")),
     Setting("watchdog.stall", DURATION, "1s", "Stall of an event loop after which its stack is logged.", _SECONDS),
     Setting("watchdog.kill", DURATION, "10s", "Time without a sign of life after which a worker is ended.", ("2s", "1h")),

@@ -35,8 +35,10 @@ class Http1(asyncio.Protocol):
         "_is_write_paused", "_limits", "_lingers", "_listener", "_loop", "_pace", "_served", "_task", "_transport",
     )  # fmt: skip
 
-    def __init__(self, listener: "Listener") -> None:
+    def __init__(self, listener: "Listener", client: str | None = None) -> None:
+        """Answer through `listener`; `client` is who the client is if it is not the peer."""
         self._listener = listener
+        self._client = client or ""
         self._limits = listener.limits
         self._loop = asyncio.get_running_loop()
         self._intake = Intake(listener.scheme, listener.limits, self)
@@ -57,7 +59,7 @@ class Http1(asyncio.Protocol):
         """Begin to wait for a request."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        self._client = peer[0] if isinstance(peer, tuple) else "unix"
+        self._client = self._client or (peer[0] if isinstance(peer, tuple) else "unix")
         self._transport.set_write_buffer_limits(high=self._limits.write_buffer)
         self._deadline = self._loop.time() + self._limits.header_timeout
         self._listener.opened(self)

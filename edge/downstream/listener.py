@@ -4,13 +4,17 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from edge.clock import Clock
+from edge.downstream.announced import AnnouncedConnection, Networks
 from edge.downstream.content import Content
 from edge.downstream.head import Head
 from edge.downstream.http1 import Http1
 from edge.downstream.ready import ReadyTable
 from edge.downstream.response import Http1Responder
+from edge.downstream.tls import Tls
+from edge.downstream.tls_contexts import TlsContexts
 from edge.errors import DownstreamError
 from edge.policy.limits import Limits
 from edge.semantics.dates import format_date
@@ -22,8 +26,22 @@ log = logging.getLogger("edge.downstream")
 Handle = Callable[[Request, Content, Http1Responder, str], Awaitable[None]]
 #: Called instead for what could not be parsed as a request.
 Refuse = Callable[[DownstreamError, Http1Responder, str], Awaitable[None]]
+#: What a TLS listener offers by ALPN, the preferred one first; `Listener.protocol` speaks it.
+PROTOCOLS = ("http/1.1",)
 _BACKLOG = 4096
 _SWEEP = 0.5
+
+
+class Passing(Protocol):
+    """A connection that is not at HTTP yet, or no longer."""
+
+    def check(self, now: float) -> None:
+        """Act on whatever takes too long."""
+        ...
+
+    def give_up(self) -> None:
+        """Break it off before HTTP: there are too many, or the node stops."""
+        ...
 
 
 class Listener:
@@ -37,17 +55,37 @@ class Listener:
         clock: Clock,
         *,
         ready: ReadyTable | None = None,
-        scheme: bytes = b"http",
+        tls: TlsContexts | None = None,
+        announcing: Networks = (),
+        count: Callable[[str], None] = lambda _event: None,
     ) -> None:
-        """Answer with `handle`, and with `ready` first where there is one."""
+        """Answer with `handle`, and with `ready` first where there is one.
+
+        Args:
+            handle: answers a request.
+            refuse: answers what is no request.
+            limits: what a client may do.
+            clock: for Date.
+            ready: answers that need no handler.
+            tls: the certificates; None to speak HTTP without TLS.
+            announcing: the peers that say by the PROXY protocol who the client is; all others are refused then.
+            count: told of named events.
+        """
         self.handle = handle
         self.refuse = refuse
         self.limits = limits
-        self.scheme = scheme
+        #: Of the targets of requests.
+        self.scheme = b"http" if tls is None else b"https"
+        self.count = count
         self.is_draining = False
         self._clock = clock
         self._ready = ready
+        self._tls = tls
+        self._announcing = announcing
         self._connections: set[Http1] = set()
+        # In the order in which they came.
+        self._arriving: dict[Passing, None] = {}
+        self._leaving: set[Passing] = set()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -57,7 +95,7 @@ class Listener:
         """Accept connections on a bound socket."""
         loop = asyncio.get_running_loop()
         create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
-        self._server = await create(lambda: Http1(self), sock=bound, backlog=_BACKLOG)
+        self._server = await create(self._accepted, sock=bound, backlog=_BACKLOG)
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
 
     def drain(self) -> None:
@@ -65,6 +103,8 @@ class Listener:
         self.is_draining = True
         if self._server is not None:
             self._server.close()
+        for arriving in list(self._arriving):
+            arriving.give_up()
         for connection in list(self._connections):
             connection.close_if_idle()
 
@@ -86,7 +126,39 @@ class Listener:
     @property
     def connections(self) -> int:
         """How many connections are open."""
-        return len(self._connections)
+        return len(self._connections) + len(self._arriving)
+
+    def entrance(self, client: str | None = None) -> asyncio.Protocol:
+        """Return what a connection begins with, for `client` if that is not the peer."""
+        return Http1(self, client) if self._tls is None else Tls(self, self._tls.front, client)
+
+    def protocol(self, _negotiated: str | None, client: str | None) -> asyncio.Protocol:
+        """Return what speaks the protocol that was negotiated by ALPN; None is HTTP/1.1 (RFC 7301)."""
+        return Http1(self, client)
+
+    def arrived(self, connection: Passing) -> None:
+        """Take note of a connection that is not at HTTP yet; it makes the oldest of too many give up.
+
+        The oldest, because an honest one is through in milliseconds and one that stalls is not.
+        """
+        self._arriving[connection] = None
+        if self.is_draining or self.connections > self.limits.connections:
+            connection.give_up()
+        elif len(self._arriving) > self.limits.handshakes:
+            next(iter(self._arriving)).give_up()
+
+    def settled(self, connection: Passing) -> None:
+        """Forget a connection that is at HTTP, or has failed before."""
+        self._arriving.pop(connection, None)
+
+    def leaving(self, connection: Passing) -> None:
+        """Take note of a connection that waits for its client to close too."""
+        self._leaving.add(connection)
+
+    def left(self, connection: Passing) -> None:
+        """Forget a connection that is closed."""
+        self._arriving.pop(connection, None)
+        self._leaving.discard(connection)
 
     def opened(self, connection: Http1) -> None:
         """Take note of a new connection; one too many is refused at once."""
@@ -117,9 +189,14 @@ class Listener:
             self._date = (now, format_date(now))
         return self._date[1]
 
+    def _accepted(self) -> asyncio.Protocol:
+        return AnnouncedConnection(self, self._announcing) if self._announcing else self.entrance()
+
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
+        for passing in [*self._arriving, *self._leaving]:
+            passing.check(now)
         for connection in list(self._connections):
             connection.check(now)
         if self._ready is not None:

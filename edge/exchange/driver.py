@@ -46,7 +46,7 @@ from edge.ports import Record, Responder, Source
 from edge.semantics.fields import FieldSection
 from edge.semantics.forwarding import loop_count
 from edge.semantics.messages import Request, Response
-from edge.semantics.target import Target
+from edge.semantics.target import Target, secure_target
 
 log = logging.getLogger("edge.exchange")
 
@@ -182,6 +182,13 @@ class Driver:
             raise MethodRefused
         if site is _NOBODY:
             raise Misdirected
+        if site.https_port is not None and request.target.scheme == b"http":
+            # RFC 9110 §15.4.9: by the same method.
+            ex.did("redirect")
+            location = secure_target(request.target, site.https_port).uri
+            ex.start(Response(308, FieldSection([(b"location", location)])), 0, ex.began)
+            ex.finish()
+            return
         if loop_count(request.fields, ex.node) > _MAX_LOOPS:
             raise LoopDetected
         is_about_us = request.target.path == b"*" or hops_left(request) == 0

@@ -125,7 +125,8 @@ class Exchange:
 
     def start(self, response: Response, length: int | None, now: float) -> None:
         """Begin the answer, with what this hop adds to it."""
-        own = with_own_fields(response.fields, self.site, self.node, self.cache_status(), self.outcome)
+        scheme = self.target.scheme
+        own = with_own_fields(response.fields, self.site, scheme, self.node, self.cache_status(), self.outcome)
         if self.is_relayed:
             own = own.with_lines((RING, b"%s %s" % (self.outcome.encode("ascii"), self.detail.encode("ascii"))))
         self.start_as_it_is(response.with_fields(own), length, now)
@@ -170,12 +171,18 @@ class Exchange:
         )
 
 
-def with_own_fields(fields: FieldSection, site: Site, node: bytes, cache_status: bytes, outcome: str) -> FieldSection:
+def with_own_fields(
+    fields: FieldSection, site: Site, scheme: bytes, node: bytes, cache_status: bytes, outcome: str
+) -> FieldSection:
     """Return response fields with what this hop takes out and adds."""
     # RFC 9213 §2.2: a field targeted at this cache alone is of no use behind it.
     lines = [line for line in fields if line[0] != b"foreland-cache-control"]
     if site.strip_cookies:
         lines = [line for line in lines if line[0] != b"set-cookie"]
+    if site.hsts and scheme == b"https":
+        # RFC 6797 §6.1: one of them, and §7.2: never over plain HTTP.
+        lines = [line for line in lines if line[0] != b"strict-transport-security"]
+        lines.append((b"strict-transport-security", site.hsts))
     vias = fields.values(b"via")
     if vias:
         lines = [line for line in lines if line[0] != b"via"]

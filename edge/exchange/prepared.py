@@ -12,7 +12,7 @@ from edge.caching.status import CacheStatus
 from edge.caching.stored import StoredResponse
 from edge.caching.vary import normalised
 from edge.exchange.exchange import Exchange, with_own_fields
-from edge.exchange.site import Site, Sites
+from edge.exchange.site import Sites
 from edge.policy.key import apply_query, cache_key
 from edge.ports import Record, Second, Store
 from edge.semantics.messages import Request, Response
@@ -31,12 +31,14 @@ _TRACE = ("lookup", "reuse", "deliver")
 class Prepared:
     """One ready answer."""
 
-    __slots__ = ("_base_age", "_lifetime", "_node", "_since", "_site", "_store", "_token", "body", "stored")
+    __slots__ = ("_base_age", "_lifetime", "_node", "_scheme", "_since", "_site", "_store", "_token", "body", "stored")
 
     def __init__(
-        self, store: Store, node: bytes, site: Site, stored: StoredResponse, token: object, body: bytes
+        self, store: Store, node: bytes, ex: Exchange, stored: StoredResponse, token: object, body: bytes
     ) -> None:
+        site = ex.site
         self._store, self._node, self._site, self._token = store, node, site, token
+        self._scheme = ex.target.scheme
         self.stored = stored
         self.body = body
         self._lifetime = freshness(stored.status, stored.fields, stored.response_time, site.freshness).lifetime
@@ -68,7 +70,8 @@ class Prepared:
         self._store.visit(stored)
         fields = stored.fields.replacing(b"age", b"%d" % age)
         status = CacheStatus(None, ttl=ttl).encoded(self._node)
-        return Response(stored.status, with_own_fields(fields, self._site, self._node, status, "HIT"), stored.reason)
+        own = with_own_fields(fields, self._site, self._scheme, self._node, status, "HIT")
+        return Response(stored.status, own, stored.reason)
 
     def record(self, request: Request, client: str, now: float) -> Record:
         """Return what telemetry is told of one exchange."""
@@ -112,7 +115,7 @@ class PreparedAnswers:
         if token is None or body is None or stored.complete_length != len(body):
             return
         others = [one for one in self._by_key.pop(ex.key, ()) if one.is_held and not one.matches(ex.request)]
-        made = Prepared(self._store, self._node, ex.site, stored, token, body)
+        made = Prepared(self._store, self._node, ex, stored, token, body)
         self._by_key[ex.key] = [made, *others[: _VARIANTS - 1]]
         if len(self._by_key) > _KEYS:
             del self._by_key[next(iter(self._by_key))]

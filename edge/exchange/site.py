@@ -26,6 +26,8 @@ class Site:
         max_request_content: octets, None for no limit.
         strip_cookies: whether Cookie is dropped from requests and Set-Cookie from responses.
         x_cache: whether responses carry X-Cache.
+        https_port: where requests by plain HTTP are redirected to, None to answer them.
+        hsts: Strict-Transport-Security of responses over https, b"" for none (RFC 6797).
         storing_rules, reuse_rules: the profile's part of these decisions, made of the above.
     """
 
@@ -40,6 +42,8 @@ class Site:
     max_request_content: int | None = 1 << 20
     strip_cookies: bool = False
     x_cache: bool = True
+    https_port: int | None = None
+    hsts: bytes = b""
 
     storing_rules: StoringRules = field(init=False)
     reuse_rules: ReuseRules = field(init=False)

@@ -24,6 +24,8 @@ class Limits:
         requests_per_connection: after so many the connection is closed.
         pipelined: requests read ahead on a connection.
         connections: most connections at a time.
+        handshakes: most connections at a time that are not at HTTP yet; the oldest gives way to one more.
+        handshake_timeout: longest time until they are.
         write_buffer: octets waiting for a slow client before its source is asked to wait.
     """
 
@@ -43,4 +45,6 @@ class Limits:
     requests_per_connection: int = 1000
     pipelined: int = 16
     connections: int = 10_000
+    handshakes: int = 1000
+    handshake_timeout: float = 10.0
     write_buffer: int = 256 << 10

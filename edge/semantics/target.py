@@ -88,3 +88,9 @@ def split_authority(authority: bytes) -> tuple[bytes, int | None]:
     if colon and b"]" not in port:
         return host, int(port)
     return authority, None
+
+
+def secure_target(target: Target, port: int) -> Target:
+    """Return the same target by https, at `port`."""
+    authority = target.host if b"%d" % port == DEFAULT_PORTS[b"https"] else b"%s:%d" % (target.host, port)
+    return Target(b"https", authority, target.path, target.query)

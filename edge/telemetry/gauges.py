@@ -34,3 +34,5 @@ class Gauges:
     connections: Callable[[], int]
     store: Callable[[], StoreStats]
     origins: Callable[[], Sequence[OriginStats]]
+    #: The first name of each certificate that clients are shown, and when it expires, in seconds.
+    certificates: Callable[[], Sequence[tuple[str, float]]] = tuple

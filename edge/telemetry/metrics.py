@@ -86,6 +86,9 @@ class Exposition(Collector):
         return {
             "edge_http_requests_in_flight": [((), counted.in_flight)],
             "edge_connections": [((), counted.connections)],
+            "edge_tls_cert_not_after_timestamp_seconds": [
+                ((name,), not_after) for name, not_after in counted.certificates.items()
+            ],
             "edge_cache_objects": [((), store.objects)],
             "edge_cache_bytes": [(("disk",), store.disk_bytes), (("memory",), store.memory_bytes)],
             "edge_cache_capacity_bytes": [(("disk",), store.disk_capacity), (("memory",), store.memory_capacity)],

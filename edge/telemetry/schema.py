@@ -45,6 +45,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("edge_origin_request_duration_seconds", "histogram", (), "Time from forwarding to the origin's head."),
     Metric("edge_origin_connections", "gauge", ("origin", "state"), "Connections to an origin: active or idle."),
     Metric("edge_origin_queue", "gauge", ("origin",), "Requests waiting for a connection to an origin."),
+    Metric(
+        "edge_tls_cert_not_after_timestamp_seconds", "gauge", ("name",),
+        "When a certificate that clients are shown expires.",
+    ),
     Metric("edge_cache_objects", "gauge", (), "Stored responses."),
     Metric("edge_cache_bytes", "gauge", ("tier",), "Octets held by a tier."),
     Metric("edge_cache_capacity_bytes", "gauge", ("tier",), "Quota of a tier in octets."),

@@ -20,7 +20,7 @@ class Snapshot:
         windows: the sums of each of `WINDOWS`.
         series: requests and octets by (site, method, code, outcome).
         durations: by (site, outcome).
-        in_flight, connections, store, origins: gauges; all others are totals since the start.
+        in_flight, connections, store, origins, certificates: gauges; all others are totals since the start.
     """
 
     uptime: float = 0.0
@@ -38,6 +38,7 @@ class Snapshot:
     connections: int = 0
     store: StoreStats = _NO_STORE
     origins: list[OriginStats] = field(default_factory=list)
+    certificates: dict[str, float] = field(default_factory=dict)
 
     def add(self, other: "Snapshot") -> None:
         """Add what another process counted; the uptime is that of the older one."""
@@ -56,6 +57,7 @@ class Snapshot:
         for name in ("incomplete", "log_dropped", "in_flight", "connections"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.store = _sum(self.store, other.store)
+        self.certificates.update(other.certificates)
         for origin in other.origins:
             self._add_origin(origin)
 
@@ -121,6 +123,7 @@ def take(recorder: Recorder, gauges: Gauges) -> Snapshot:
         connections=gauges.connections(),
         store=gauges.store(),
         origins=list(gauges.origins()),
+        certificates=dict(gauges.certificates()),
     )
 
 

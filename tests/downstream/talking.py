@@ -88,15 +88,15 @@ class Talking:
         self.listeners: list[Listener] = []
         self.clients: list[Client] = []
 
-    async def listener(self, handle: Handle, limits: Limits | None = None) -> tuple[Listener, int]:
-        listener = Listener(handle, refuse, limits or Limits(), SystemClock())
+    async def listener(self, handle: Handle, limits: Limits | None = None, **options) -> tuple[Listener, int]:
+        listener = Listener(handle, refuse, limits or Limits(), SystemClock(), **options)
         bound = bind("127.0.0.1", 0)
         port = bound.getsockname()[1]
         await listener.start(bound)
         self.listeners.append(listener)
         return listener, port
 
-    async def client(self, port: int, *, receive_buffer: int | None = None) -> Client:
+    async def client(self, port: int, *, receive_buffer: int | None = None, **tls) -> Client:
         sock = socket.socket()
         sock.setblocking(False)
         if receive_buffer:
@@ -106,7 +106,7 @@ class Talking:
         except OSError:
             sock.close()
             raise
-        client = Client(*await asyncio.open_connection(sock=sock, limit=1 << 20))
+        client = Client(*await asyncio.open_connection(sock=sock, limit=1 << 20, **tls))
         self.clients.append(client)
         return client
 
@@ -123,7 +123,8 @@ class Talking:
             listener.cut()
             await listener.drained()
         for client in self.clients:
-            with suppress(ConnectionError):
+            # A TLS connection may have ended by an alert, which is an OSError too.
+            with suppress(OSError):
                 await client.writer.wait_closed()
         await cancel_all()
 

@@ -566,3 +566,32 @@ async def test_a_lifetime_of_the_operators_choice(world: World) -> None:
     other = World(freshness=FreshnessRules(default=30))
     await other.warm(Answer(content=[b"body"]))
     assert (await other.get()).cache_status == "hit; ttl=30"
+
+
+class TestHttps:
+    @pytest.mark.parametrize("method", [b"GET", b"POST"])
+    async def test_plain_http_is_redirected_whatever_was_asked(self, method: bytes) -> None:
+        world = World(https_port=8443)
+        got = await world.get(path=b"/x?y=1", method=method)
+        assert (got.status, got.field(b"location")) == (308, b"https://a.test:8443/x?y=1")
+        assert (got.trace, world.asked) == (["redirect"], [])
+
+    async def test_https_is_answered_and_says_to_stay(self) -> None:
+        world = World(https_port=8443, hsts=b"max-age=60")
+        world.upstream.answers(Answer(fields=[FRESH, (b"strict-transport-security", b"max-age=1")]))
+        for status in ("fwd=uri-miss; fwd-status=200; ttl=60; stored", "hit; ttl=60"):
+            got = await world.get(scheme=b"https")
+            assert got.cache_status == status
+            assert got.head.fields.values(b"strict-transport-security") == [b"max-age=60"]
+            await world.settle()
+
+    async def test_plain_http_does_not_say_it(self) -> None:
+        assert (await World(hsts=b"max-age=60").get()).field(b"strict-transport-security") is None
+
+    async def test_what_was_stored_for_https_is_not_answered_to_http(self) -> None:
+        world = World()
+        await world.get(scheme=b"https")
+        got = await world.get()
+        assert got.cache_status == "fwd=uri-miss; fwd-status=200; ttl=60; stored"
+        protocols = [request.fields.get(b"x-forwarded-proto") for request in world.asked]
+        assert protocols == [b"https", b"http"]

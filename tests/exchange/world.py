@@ -91,9 +91,11 @@ class World:
     def stored(self, path: bytes = b"/") -> list[StoredResponse]:
         return self.store.heads.get(cache_key(Target(b"http", b"a.test", path), KeyPolicy()), [])
 
-    def request(self, *fields, method: bytes = b"GET", path: bytes = b"/", host: bytes = b"a.test") -> Request:
+    def request(
+        self, *fields, method: bytes = b"GET", path: bytes = b"/", host: bytes = b"a.test", scheme: bytes = b"http"
+    ) -> Request:
         path, _, query = path.partition(b"?")
-        return Request(method, Target(b"http", host, path, query or None), FieldSection(fields))
+        return Request(method, Target(scheme, host, path, query or None), FieldSection(fields))
 
     async def get(self, *fields, responder: RecordingResponder | None = None, content=None, **request) -> Got:
         """Send a request to its end, background work included only with `settle`."""

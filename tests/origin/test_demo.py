@@ -1,18 +1,28 @@
 """The demonstration: two programs that start together and end together."""
 
 import asyncio
+import fcntl
 import os
 import re
 import signal
+import ssl
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep demonstrations apart that other test processes run at the same time: all look for the same ports."""
+    with open(tmp_path_factory.getbasetemp().parent / "demo.lock", "w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @asynccontextmanager
@@ -54,6 +64,10 @@ async def test_it_shows_a_site_behind_an_edge_and_leaves_nothing_running(number:
                     assert (response.status, len(await response.read())) == (200, response.content_length)
             async with session.get(dashboard) as response:
                 assert response.status == 200
+            ca, secure = re.findall(r"curl --cacert (\S+) .* (https://\S+)/images/dawn.png", welcome)[0]
+            trusting = ssl.create_default_context(cafile=ca)
+            async with session.get(f"{secure}/images/dawn.png", ssl=trusting) as response:
+                assert (response.status, len(await response.read())) == (200, response.content_length)
         process.send_signal(number)
         _, complaints = await process.communicate()
         assert (process.returncode, b"Traceback" in complaints) == (0, False)

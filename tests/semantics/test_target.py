@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ParseError
-from edge.semantics.target import Target, parse_authority, parse_target, split_authority
+from edge.semantics.target import Target, parse_authority, parse_target, secure_target, split_authority
 
 
 def target(path: bytes, query: bytes | None = None, authority: bytes = b"a.test") -> Target:
@@ -151,3 +151,16 @@ def test_a_parsed_target_parses_to_itself(method, raw, host):
     assert parse_target(method, parsed.path_and_query, parsed.authority, scheme=b"http") == parsed
     if parsed.path != b"*":
         assert parse_target(method, parsed.uri, parsed.authority, scheme=b"http") == parsed
+
+
+@pytest.mark.parametrize(
+    ("authority", "port", "expected"),
+    [
+        pytest.param(b"a.test", 443, b"https://a.test/x?y", id="the default port is not said"),
+        pytest.param(b"a.test", 8443, b"https://a.test:8443/x?y", id="another port is"),
+        pytest.param(b"a.test:8080", 443, b"https://a.test/x?y", id="the port of plain HTTP is left out"),
+        pytest.param(b"[::1]:8080", 8443, b"https://[::1]:8443/x?y", id="an IPv6 address stays in brackets"),
+    ],
+)
+def test_the_same_by_https(authority, port, expected):
+    assert secure_target(target(b"/x", b"y", authority), port).uri == expected

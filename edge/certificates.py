@@ -1,0 +1,141 @@
+"""The certificates of a node: from its configuration to the contexts of its listeners, and what is wrong with them."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterator
+
+from edge.clock import Clock
+from edge.config.model import Config, Listener
+from edge.downstream.listener import PROTOCOLS
+from edge.downstream.tls_contexts import TlsContexts
+from edge.downstream.tls_files import Certificate, CertificateFiles, read_certificate, read_chain
+from edge.downstream.tls_internal import InternalAuthority
+from edge.downstream.tls_tickets import TicketKeys
+from edge.errors import ParseError
+
+log = logging.getLogger("edge")
+
+#: How often files are looked at for what others changed, and for what has to be renewed here, in seconds.
+_INTERVAL, _RENEWAL_INTERVAL = 1.0, 600.0
+#: A certificate that expires sooner is worth a word, in seconds.
+_SOON = 14 * 86_400.0
+
+
+class Certificates:
+    """What the TLS listeners of a node show, kept up to date."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._authority = authority(config)
+        self._tickets = TicketKeys(config.cache.path / "tls" / "tickets", clock)
+        self._contexts: list[TlsContexts] = []
+        self._renewed = 0.0
+        self._complaint = ""
+
+    def contexts(self, listener: Listener) -> TlsContexts | None:
+        """Return what `listener` shows, None if it speaks plain HTTP.
+
+        Raises:
+            ParseError: a certificate cannot be used.
+            OSError: the node directory cannot.
+        """
+        if listener.tls is None:
+            return None
+        contexts = TlsContexts(
+            self._files(listener), protocols=PROTOCOLS, client_ca=listener.client_ca, tickets=self._tickets
+        )
+        for certificate in contexts.certificates:
+            if problem := certificate.out_of_date(self._clock.now()):
+                log.warning("%s", problem)
+        self._contexts.append(contexts)
+        return contexts
+
+    def expiries(self) -> list[tuple[str, float]]:
+        """Return the first name of each certificate that is shown, and when it expires."""
+        certificates = [certificate for contexts in self._contexts for certificate in contexts.certificates]
+        return list({_title(certificate): certificate.not_after for certificate in certificates}.items())
+
+    async def keep_up(self) -> None:
+        """Renew what is made here and load what was replaced, until cancelled."""
+        while True:
+            await asyncio.sleep(_INTERVAL)
+            try:
+                self._refresh()
+            except (OSError, ParseError) as error:
+                if str(error) != self._complaint:
+                    self._complaint = str(error)
+                    log.warning("the certificates in use are kept: %s", error)
+
+    def _refresh(self) -> None:
+        if self._renewed and self._clock.now() - self._renewed > _RENEWAL_INTERVAL:
+            self._internal()
+        for contexts in self._contexts:
+            contexts.refresh()
+
+    def _internal(self) -> CertificateFiles:
+        """Return the certificate of the node's own authority, renewed if it is time."""
+        self._renewed = self._clock.now()
+        return self._authority.certificate(internal_names(self._config), self._renewed)
+
+    def _files(self, listener: Listener) -> list[CertificateFiles]:
+        if isinstance(listener.tls, tuple):
+            return [CertificateFiles(files.cert, files.key) for files in listener.tls]
+        return [self._internal()]
+
+
+def authority(config: Config) -> InternalAuthority:
+    """Return this node's own authority, which may not have been made yet."""
+    return InternalAuthority(config.cache.path / "tls")
+
+
+def internal_names(config: Config) -> list[str]:
+    """Return what a certificate of the node's own authority is for: the sites' hosts, and the machine itself."""
+    hosts = [host.strip("[]") for site in config.sites for host in site.hosts if host != "*"]
+    bound = [listener.address.host for listener in config.listeners if listener.address.host not in _EVERYWHERE]
+    return list(dict.fromkeys([*hosts, *bound, "localhost", "127.0.0.1", "::1", socket.gethostname().lower()]))
+
+
+_EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - what a certificate cannot be for
+
+
+def faults(config: Config, now: float) -> Iterator[str]:
+    """Yield a sentence about each certificate from a file that clients would not accept."""
+    for files in _all_files(config):
+        try:
+            problem = read_certificate(files).out_of_date(now)
+        except ParseError as error:
+            problem = str(error)
+        if problem:
+            yield problem
+    for listener in config.listeners:
+        if listener.client_ca is not None:
+            try:
+                read_chain(listener.client_ca)
+            except ParseError as error:
+                yield str(error)
+
+
+def warnings(config: Config, now: float) -> Iterator[str]:
+    """Yield a sentence about what an operator may want to know of certificates without a fault."""
+    certificates = [read_certificate(files) for files in _all_files(config)]
+    for certificate in certificates:
+        days = (certificate.not_after - now) / 86_400
+        if certificate.not_after - now < _SOON:
+            yield f"{certificate.files.cert} expires in {days:.0f} days"
+    if not certificates or any(listener.tls == "internal" for listener in config.listeners):
+        return
+    for site in config.sites:
+        for host in site.hosts:
+            if host != "*" and not any(certificate.covers(host.strip("[]")) for certificate in certificates):
+                yield f"no certificate is for {host}: clients that ask for it by https are refused"
+
+
+def _all_files(config: Config) -> list[CertificateFiles]:
+    tables = [listener.tls for listener in config.listeners if isinstance(listener.tls, tuple)]
+    return [CertificateFiles(files.cert, files.key) for table in tables for files in table]
+
+
+def _title(certificate: Certificate) -> str:
+    return (*certificate.names, *certificate.addresses)[0]
