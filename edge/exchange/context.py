@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge.clock import Clock
-from edge.ports import Store, Telemetry, Upstream
+from edge.ports import Ring, Store, Telemetry, Upstream
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The ports of a node, and its name as it stands in Via, Cache-Status and CDN-Loop."""
+    """The ports of a node, and its name as it stands in Via, Cache-Status and CDN-Loop; no ring for a lone worker."""
 
     store: Store
     origins: Mapping[str, Upstream]
     telemetry: Telemetry
     clock: Clock
     node: bytes
+    ring: Ring | None = None

@@ -2,7 +2,9 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from itertools import accumulate
+from operator import add
 from typing import final
 
 from edge.ports import Record
@@ -15,19 +17,22 @@ Labels = tuple[str, ...]
 
 
 @final
+@dataclass(slots=True)
 class Histogram:
     """Counts of values in seconds by bucket, and their sum."""
 
-    __slots__ = ("buckets", "sum")
-
-    def __init__(self) -> None:
-        self.buckets = [0] * (len(SECONDS) + 1)
-        self.sum = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(SECONDS) + 1))
+    sum: float = 0.0
 
     def observe(self, seconds: float, times: int = 1) -> None:
         """Count one value, or the same one several times."""
         self.buckets[bisect_left(SECONDS, seconds)] += times
         self.sum += seconds * times
+
+    def add(self, other: "Histogram") -> None:
+        """Add the counts of another."""
+        self.buckets = list(map(add, self.buckets, other.buckets))
+        self.sum += other.sum
 
     def cumulative(self) -> list[int]:
         """Return for each upper bound, infinity last, how many values are at or below it."""
@@ -79,13 +84,17 @@ class Counters:
         self.first_byte.observe(record.first_byte_seconds, times)
         if record.detail:
             self._add_named(self.reasons, record.detail, times)
+        self.add_origin(record, times)
+        if not record.complete:
+            self.incomplete += times
+
+    def add_origin(self, record: Record, times: int = 1) -> None:
+        """Count what one exchange asked of the origin."""
         if record.origin_status is not None:
             code = _code(record.origin_status)
             self.origin_codes[code] = self.origin_codes.get(code, 0) + times
         if record.origin_seconds is not None:
             self.origin_duration.observe(record.origin_seconds, times)
-        if not record.complete:
-            self.incomplete += times
 
     def add_event(self, name: str, amount: int) -> None:
         """Count a named event."""
