@@ -88,10 +88,13 @@ def main() -> None:
 @_with_flags
 def serve(config: Path | None, **flags: object) -> None:
     """Serve clients until SIGTERM."""
+    # Here, since the other commands do without.
+    from edge.worker import be  # noqa: PLC0415
+
     settings = _load(config, flags)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(Node(settings, lambda: _read(config, flags)).run(_print_ready))
+        asyncio.run(Node(settings, lambda: _read(config, flags), be).run(_print_ready))
     except StartError as error:
         _fail(str(error), FAILED)
     except KeyboardInterrupt:

@@ -22,6 +22,7 @@ from edge.supervisor import sockets as listening
 from edge.supervisor.channel import Reopen, Told
 from edge.supervisor.commands import Commands, reply
 from edge.supervisor.faults import Refused, StartError
+from edge.supervisor.fork import Become
 from edge.supervisor.notify import Notify
 from edge.supervisor.page import Page
 from edge.supervisor.plan import Plan, State, find
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edge.node")
 
-# What the admin plane needs, and nothing else: importing it takes as long as a worker takes to start.
+# What the admin plane needs, and nothing else: importing it takes as long as all the rest of the start.
 _OF_CONTROL = ("importlib.metadata", "edge.control.server", "edge.telemetry.metrics")
 
 _decode = msgspec.msgpack.Decoder(Snapshot).decode
@@ -47,10 +48,11 @@ class Node:
     Args:
         config: what to begin with.
         load: returns the configuration as it is when it is called; ConfigError when there is a problem.
+        become: is a worker, in a fork of this process.
     """
 
-    def __init__(self, config: Config, load: Callable[[], Config]) -> None:
-        self._config, self._load = config, load
+    def __init__(self, config: Config, load: Callable[[], Config], become: Become) -> None:
+        self._config, self._load, self._become = config, load, become
         self._ended = Snapshot()
         self._left: State | None = find()
         self._notify = Notify(os.environ)
@@ -75,11 +77,10 @@ class Node:
         self._handle_signals()
         try:
             await self._listen(commands)
-            # In a thread, while the workers start.
-            imported = asyncio.get_running_loop().run_in_executor(None, self._import_control)
 
             async def begun() -> None:
-                await imported
+                # Clients are served already.
+                await asyncio.to_thread(self._import_control)
                 await self._start_control()
                 ready(_urls(self._config, bound))
                 if self._left is not None and self._left.reply is not None:
@@ -101,6 +102,7 @@ class Node:
             notify=self._notify,
             ended=self._add_ended,
             numbers=lambda: msgspec.msgpack.encode(self._ended),
+            become=self._become,
         )
 
     def _hold_sockets(self, plan: Plan) -> None:

@@ -1,6 +1,7 @@
 """A worker: one process that serves clients, as its supervisor tells it to.
 
-Run as `python -m edge.worker FD PID`: its end of the channel to the supervisor, and the supervisor.
+Run as `python -m edge.worker FD PID`: its end of the channel to the supervisor, and the supervisor.  The first workers of a
+node are forks of the supervisor instead.
 """
 
 import asyncio
@@ -243,10 +244,9 @@ def runner(config: Config) -> Callable[..., None]:
     return asyncio.run if config.loop == "asyncio" else uvloop.run
 
 
-def main() -> None:
-    """Be a worker."""
-    end = socket.socket(fileno=int(sys.argv[1]))
-    die_with(int(sys.argv[2]))
+def be(end: socket.socket, supervisor: int) -> None:
+    """Be a worker over `end`, for as long as the process `supervisor` lives."""
+    die_with(supervisor)
     faulthandler.enable()
     # The whole group gets an interrupt from the keyboard; the supervisor sees to it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -257,11 +257,11 @@ def main() -> None:
         return
     which = f"[{begin.index}]" if begin.workers > 1 else ""
     logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format=f"%(levelname)s %(name)s{which}: %(message)s"
+        stream=sys.stderr, level=logging.INFO, format=f"%(levelname)s %(name)s{which}: %(message)s", force=True
     )  # fmt: skip
     config = loaded(begin.config)
     runner(config)(serve(config, begin, end))
 
 
 if __name__ == "__main__":
-    main()
+    be(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))

@@ -12,6 +12,7 @@ from typing import Self
 
 from edge.supervisor.channel import Begin, Channel, Failed, Message, Report, Told, Word
 from edge.supervisor.faults import StartError
+from edge.supervisor.fork import Become, fork, may_fork
 from edge.tasks import spawn
 
 _PR_SET_PDEATHSIG = 1
@@ -46,13 +47,13 @@ class Child:
         self._listening = spawn(self._listen(), name=f"worker-{index}")
 
     @classmethod
-    async def start(cls, begin: Begin) -> Self:
-        """Start a process; OSError when the system has none to give."""
+    async def start(cls, begin: Begin, become: Become | None = None) -> Self:
+        """Start a process, by a fork that does `become` if that can be; OSError when the system has none to give."""
         ours, theirs = socket.socketpair()
-        with theirs, _inherited([theirs.fileno(), begin.page, *begin.listeners]):
-            arguments = [sys.executable, "-m", "edge.worker", str(theirs.fileno()), str(os.getpid())]
+        files = [theirs.fileno(), begin.page, *begin.listeners]
+        with theirs:
             try:
-                pid = os.posix_spawn(sys.executable, arguments, os.environ)  # noqa: ASYNC221 - it takes a millisecond
+                pid = fork(become, theirs, files) if become is not None and may_fork() else _spawn(files)
             except OSError:
                 ours.close()
                 raise
@@ -131,6 +132,13 @@ def die_with(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _spawn(files: Sequence[int]) -> int:
+    """Return the id of a new process that has `files`, the first of them its end of the channel."""
+    arguments = [sys.executable, "-m", "edge.worker", str(files[0]), str(os.getpid())]
+    with _inherited(files):
+        return os.posix_spawn(sys.executable, arguments, os.environ)
 
 
 @contextmanager

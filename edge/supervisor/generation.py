@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from edge.supervisor.channel import Begin, Prepared, Retire, Retired, Serving, Take
 from edge.supervisor.child import Child
 from edge.supervisor.faults import StartError
+from edge.supervisor.fork import Become
 from edge.supervisor.page import SLOTS, Page
 from edge.supervisor.plan import Plan
 
@@ -17,10 +18,15 @@ _RETIRE_SECONDS = 5.0
 
 
 class Workers:
-    """All workers that live, of whichever generation."""
+    """All workers that live, of whichever generation.
 
-    def __init__(self, page: Page, watch: Callable[[Child], None]) -> None:
+    Attributes:
+        become: what is done in forks of this process to be a worker, as long as they are made; None to start programs.
+    """
+
+    def __init__(self, page: Page, watch: Callable[[Child], None], become: Become | None) -> None:
         """Call `watch` with each that is started."""
+        self.become = become
         self._page, self._watch = page, watch
         self._slots = list(range(SLOTS))
         self.alive: list[Child] = []
@@ -35,7 +41,7 @@ class Workers:
             plan.config, index, plan.workers, slot, [bound.fileno() for bound in sockets], self._page.fd
         )  # fmt: skip
         try:
-            child = await Child.start(begin)
+            child = await Child.start(begin, self.become)
         except OSError as error:
             self._slots.append(slot)
             raise StartError(f"no process can be started: {error.strerror}") from error

@@ -18,6 +18,7 @@ from contextlib import suppress
 from edge.supervisor.channel import Message, Retire, Stop, Told
 from edge.supervisor.child import Child, told_end
 from edge.supervisor.faults import Refused, StartError
+from edge.supervisor.fork import Become
 from edge.supervisor.generation import Generation, Workers, put_to_work
 from edge.supervisor.notify import Notify
 from edge.supervisor.page import Page
@@ -44,6 +45,7 @@ class Supervisor:
         check: returns what keeps the program on disk from running, nothing when it can.
         ended: given what a worker told last, when it has ended.
         numbers: returns what `ended` was given so far, for the next program.
+        become: is a worker, in a fork of this process; None to start a program for each.
     """
 
     def __init__(
@@ -56,10 +58,11 @@ class Supervisor:
         notify: Notify,
         ended: Callable[[Told], None],
         numbers: Callable[[], bytes],
+        become: Become | None = None,
     ) -> None:
         self._load, self._check, self._ended, self._numbers = load, check, ended, numbers
         self._sockets, self._page, self._notify = sockets, page, notify
-        self._workers = Workers(page, self._begin_to_watch)
+        self._workers = Workers(page, self._begin_to_watch, become)
         self.problems: list[str] = []
         self._current: Generation | None = None
         self._changing = asyncio.Lock()
@@ -107,6 +110,8 @@ class Supervisor:
                     raise
                 self.problems = [str(error)]
                 log.error("the new program starts no workers, those of the old one go on: %s", error)  # noqa: TRY400
+            # Later ones have nothing of what this process has become meanwhile.
+            self._workers.become = None
             looking = spawn(self._look(), name="look")
             await ready()
             self._tell_ready()

@@ -9,7 +9,10 @@ from edge.exchange.site import Site
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request
 from edge.semantics.target import Target
+from edge.testing.clock import ManualClock
 from edge.testing.responder import RecordingResponder
+from edge.testing.upstream import Answer, ScriptedUpstream
+from tests.exchange.world import FRESH, World
 
 TARGET = Target(b"https", b"a.test:80", b"/p", b"q=1")
 
@@ -69,3 +72,38 @@ def test_only_what_may_be_stored_is_relayed_and_only_once():
     relayed = exchange()
     relayed.is_relayed = True
     assert not may_relay(relayed)
+
+
+class Others:
+    """The other workers: one of them owns every key once `is_there`."""
+
+    def __init__(self) -> None:
+        self.worker = ScriptedUpstream(ManualClock(), lambda _: Answer(content=[b"of its owner"]))
+        self.is_there = False
+
+    def owner(self, _key: bytes) -> ScriptedUpstream | None:
+        return self.worker if self.is_there else None
+
+    async def invalidate(self, _key: bytes) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked", "content"),
+    [
+        pytest.param(Answer(fields=[FRESH], content=[b"0123456789"]), 0, b"234", id="a whole response is at hand"),
+        pytest.param(
+            Answer(206, fields=[FRESH, (b"etag", b'"v"'), (b"content-range", b"bytes 0-9/20")], content=[b"0123456789"]),
+            1, b"of its owner", id="of a part, the owner knows who reads on",
+        ),
+    ],
+)  # fmt: skip
+async def test_what_is_found_of_another_worker_is_an_answer_if_it_is_whole(answer, asked, content):
+    others = Others()
+    world = World(ring=others)
+    world.upstream.script = lambda _: answer
+    await world.get((b"range", b"bytes=0-9"))
+    await world.settle()
+    others.is_there = True
+    got = await world.get((b"range", b"bytes=2-4"))
+    assert (len(others.worker.requests), got.content) == (asked, content)
