@@ -116,8 +116,9 @@ class Flood:
 
     def memory(self) -> int:
         """Return the resident memory of the edge, bytes."""
-        status = Path(f"/proc/{self._pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) * 1024
+        children = Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text().split()
+        statuses = [Path(f"/proc/{pid}/status").read_text() for pid in [self._pid, *children]]
+        return sum(int(status.split("VmRSS:")[1].split()[0]) for status in statuses) * 1024
 
     async def run(self, session: aiohttp.ClientSession) -> None:
         """Ask until cancelled."""

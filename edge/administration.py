@@ -1,8 +1,7 @@
 """The admin plane as the configuration wants it: apart from `app`, since importing all of this takes its time."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from importlib.metadata import version
+from collections.abc import Awaitable, Callable
 
 from edge.clock import Clock
 from edge.config.model import Config
@@ -14,30 +13,14 @@ from edge.control.server import Control
 from edge.exchange.site import Sites
 from edge.policy.key import KeyPolicy
 from edge.purges.node import NodePurges
+from edge.store.partitions import partition
 from edge.store.volumes import FOLDER
-from edge.telemetry.gauges import Gauges
-from edge.telemetry.metrics import Exposition
-from edge.telemetry.recorder import Recorder
 
 log = logging.getLogger("edge")
 
 
-def make_control(
-    config: Config,
-    recorder: Recorder,
-    gauges: Gauges,
-    purging: Purging,
-    unready: Callable[[], Sequence[str]],
-) -> Control:
+def make_control(config: Config, sources: Sources, purging: Purging) -> Control:
     """Return the admin plane; TokenError if its tokens cannot be used."""
-    exposition = Exposition(recorder, gauges, version=version("foreland"), node=config.node)
-    sources = Sources(
-        node=config.node,
-        version=version("foreland"),
-        stats=lambda: recorder.stats(gauges),
-        metrics=exposition.render,
-        unready=unready,
-    )
     idempotency = Idempotency(config.cache.path / "admin")
     shapes = compatible.endpoints(purging, config.admin.compatible)
     more = [*purge_endpoints.endpoints(purging, idempotency), *shapes]
@@ -60,7 +43,11 @@ def make_purging(
         return None if site is None else site.key
 
     path = config.cache.path
-    stores = [path, *(path / FOLDER / site.name for site in config.sites if site.quota is not None)]
+    stores = [
+        path,
+        *(partition(path, index) for index in range(1, config.workers)),
+        *(path / FOLDER / site.name for site in config.sites if site.quota is not None),
+    ]
     return Purging(purges, policy_of, clock=clock, node=config.node, stores=stores, flush=flush, count=count)
 
 

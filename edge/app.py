@@ -1,25 +1,17 @@
-"""The composition root: a configuration becomes a running node."""
+"""The composition root: a configuration becomes the parts of a worker."""
 
-import asyncio
-import logging
-import signal
-import socket
-from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge.caching.freshness import FreshnessRules
 from edge.certificates import Certificates
-from edge.clock import Clock, SystemClock
-from edge.config.address import Address
+from edge.clock import Clock
 from edge.config.model import Config
 from edge.config.model import Listener as ListenerConfig
 from edge.config.model import Origin as OriginConfig
 from edge.config.model import Site as SiteConfig
-from edge.downstream.listener import Listener, bind
-from edge.downstream.ready import ReadyTable
 from edge.downstream.tls_contexts import TlsContexts
-from edge.errors import EdgeError, ParseError
+from edge.errors import ParseError
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
 from edge.exchange.site import Site, Sites
@@ -27,200 +19,45 @@ from edge.policy.chunking import ChunkRules
 from edge.policy.key import KeyPolicy
 from edge.policy.limits import Limits
 from edge.policy.profile import PROFILES
-from edge.ports import Purges, Store
+from edge.ports import Purges, Ring, SharedEpoch, Store
 from edge.purges.log import PurgeLog
-from edge.purges.node import LocalEpoch, NodePurges
+from edge.purges.node import NodePurges
 from edge.store.disk import Disk
+from edge.store.partitions import Partitions, claim
 from edge.store.settings import Settings
+from edge.store.shared import Shared
 from edge.store.volumes import Volumes
-from edge.tasks import cancel_all, spawn
+from edge.supervisor.faults import StartError
 from edge.telemetry.access_log import AccessLog
-from edge.telemetry.gauges import Gauges, OriginStats, StoreStats
+from edge.telemetry.gauges import NO_STORE, OriginStats, StoreStats
 from edge.telemetry.lines import formatter
 from edge.telemetry.recorder import Recorder
 from edge.upstream.origin import Origin
 from edge.upstream.settings import Limits as OriginLimits
 from edge.upstream.settings import OriginSettings, Timeouts
 
-if TYPE_CHECKING:
-    from edge.control.server import Control
+NodeStore = Disk | Volumes | Partitions
 
-log = logging.getLogger("edge")
-NodeStore = Disk | Volumes
-
-
-class StartError(EdgeError):
-    """The node cannot start: an address is taken, a directory cannot be used."""
-
-    detail = "start"
-
-
-class Node:
-    """One node in one process."""
-
-    def __init__(self, config: Config, clock: Clock | None = None) -> None:
-        self._config = config
-        self._clock = clock or SystemClock()
-        self._is_ready = False
-        self._listeners: list[Listener] = []
-        self._stopping = asyncio.Event()
-        self._hurry = asyncio.Event()
-
-    async def run(self, ready: Callable[[Sequence[str]], None]) -> None:
-        """Serve until SIGTERM or SIGINT; `ready` is given the URLs once clients are accepted.
-
-        Raises:
-            StartError: with a sentence that says what is in the way.
-        """
-        config = self._config
-        sockets = _bind_all([listener.address for listener in config.listeners])
-        try:
-            disk, purges = await _open(config, self._clock)
-        except EdgeError as error:
-            for bound in sockets:
-                bound.close()
-            raise StartError(str(error)) from error
-        origins = {name: Origin(_origin_settings(name, origin), self._clock) for name, origin in config.origins.items()}
-        recorder = Recorder(self._clock, [site.name for site in config.sites], _access_log(config))
-        try:
-            await self._serve(sockets, disk, purges, origins, recorder, ready)
-        finally:
-            for origin in origins.values():
-                origin.close()
-            await cancel_all()
-            await disk.close()
-            purges.close()
-            if recorder.access_log is not None:
-                recorder.access_log.close()
-
-    async def _serve(
-        self,
-        sockets: Sequence[socket.socket],
-        disk: NodeStore,
-        purges: NodePurges,
-        origins: dict[str, Origin],
-        recorder: Recorder,
-        ready: Callable[[Sequence[str]], None],
-    ) -> None:
-        driver = make_driver(self._config, disk, origins, recorder, self._clock, purges)
-        limits = _limits(self._config)
-        certificates = Certificates(self._config, self._clock)
-        self._listeners = [
-            Listener(
-                driver.handle,
-                driver.refuse_unparsed,
-                limits,
-                self._clock,
-                begin=driver.begin,
-                ready=ReadyTable(driver.prepared.find, recorder.answered, self._clock, swept=driver.prepared.sweep),
-                tls=_tls(certificates, listener),
-                announcing=listener.proxy_protocol,
-                count=recorder.count,
-                h2c=listener.h2c,
-            )
-            for listener in self._config.listeners
-        ]
-        gauges = Gauges(
-            in_flight=lambda: driver.in_flight,
-            connections=lambda: sum(listener.connections for listener in self._listeners),
-            store=lambda: _store_stats(disk, self._config),
-            origins=lambda: [_origin_stats(name, origin) for name, origin in origins.items()],
-            certificates=certificates.expiries,
-        )
-        self._upkeep = spawn(certificates.keep_up(), name="certificates")
-        self._handle_signals(recorder)
-        control: Control | None = None
-        try:
-            for listener, bound in zip(self._listeners, sockets, strict=True):
-                await listener.start(bound)
-            control = await self._start_control(recorder, gauges, disk, purges)
-            self._is_ready = True
-            ready([_url(listener, bound) for listener, bound in zip(self._listeners, sockets, strict=True)])
-            await self._stopping.wait()
-            self._is_ready = False
-            await self._drain()
-        finally:
-            if control is not None:
-                await control.stop()
-
-    async def _start_control(
-        self, recorder: Recorder, gauges: Gauges, disk: NodeStore, purges: NodePurges
-    ) -> "Control | None":
-        address = self._config.admin.address
-        if address is None:
-            return None
-        try:
-            control = await asyncio.to_thread(self._make_control, recorder, gauges, disk, purges)
-            url = await control.start(address.host, address.port)
-        except EdgeError as error:
-            raise StartError(str(error)) from error
-        except OSError as error:
-            raise StartError(f"the admin plane cannot listen on {address}: {error.strerror}") from error
-        log.info("admin plane on %s", url)
-        return control
-
-    def _make_control(self, recorder: Recorder, gauges: Gauges, disk: NodeStore, purges: NodePurges) -> "Control":
-        # Here, while clients are served already: importing this takes longer than all the rest of the start.
-        from edge.administration import make_control, make_purging  # noqa: PLC0415
-
-        config = self._config
-        purging = make_purging(
-            config, _sites(config), purges, clock=self._clock, flush=disk.flush, count=recorder.count
-        )
-        return make_control(config, recorder, gauges, purging, lambda: self._not_ready(disk))
-
-    def _not_ready(self, disk: NodeStore) -> list[str]:
-        reasons = []
-        if self._stopping.is_set():
-            reasons.append("draining")
-        elif not self._is_ready:
-            reasons.append("starting")
-        if not disk.stats().is_storing:
-            reasons.append("the store takes nothing at present")
-        return reasons
-
-    def _handle_signals(self, recorder: Recorder) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
-        if recorder.access_log is not None:
-            loop.add_signal_handler(signal.SIGUSR1, recorder.access_log.reopen)
-        loop.add_signal_handler(signal.SIGHUP, log.warning, "a new configuration needs a restart")
-
-    def _stop(self) -> None:
-        if self._stopping.is_set():
-            self._hurry.set()
-        self._stopping.set()
-
-    async def _drain(self) -> None:
-        """Let the requests in progress end; a second signal, or the time, cuts them short."""
-        for listener in self._listeners:
-            listener.drain()
-        drained = spawn(self._drained(), name="drained")
-        hurried = spawn(self._hurried(), name="hurried")
-        await asyncio.wait(
-            [drained, hurried], timeout=self._config.limits.drain_timeout, return_when=asyncio.FIRST_COMPLETED
-        )
-        for listener in self._listeners:
-            listener.cut()
-
-    async def _drained(self) -> None:
-        for listener in self._listeners:
-            await listener.drained()
-
-    async def _hurried(self) -> None:
-        await self._hurry.wait()
+# Longer than anything lasts.
+_DAY = 86_400.0
 
 
 def make_driver(
-    config: Config, store: Store, origins: dict[str, Origin], recorder: Recorder, clock: Clock, purges: Purges
+    config: Config,
+    store: Store,
+    origins: dict[str, Origin],
+    recorder: Recorder,
+    clock: Clock,
+    purges: Purges,
+    ring: Ring | None = None,
 ) -> Driver:
     """Return the driver for a configuration."""
-    context = Context(store, origins, recorder, clock, config.node.encode("ascii"), purges)
-    return Driver(_sites(config), context)
+    context = Context(store, origins, recorder, clock, config.node.encode("ascii"), purges, ring)
+    return Driver(make_sites(config), context)
 
 
-def _sites(config: Config) -> Sites:
+def make_sites(config: Config) -> Sites:
+    """Return the sites that the configuration describes."""
     secure = next((listener.address.port for listener in config.listeners if listener.tls is not None), None)
     return Sites(make_site(site, secure) for site in config.sites)
 
@@ -259,7 +96,8 @@ def make_site(site: SiteConfig, https_port: int | None = None) -> Site:
     )
 
 
-def _origin_settings(name: str, origin: OriginConfig) -> OriginSettings:
+def origin_settings(name: str, origin: OriginConfig, workers: int) -> OriginSettings:
+    """Return what an operator chose about the way to one origin, as the share of one of the workers."""
     url = origin.urls[0]
     return OriginSettings(
         name=name,
@@ -269,8 +107,8 @@ def _origin_settings(name: str, origin: OriginConfig) -> OriginSettings:
         authority=None if origin.host is None else origin.host.encode("ascii"),
         timeouts=Timeouts(origin.connect_timeout, origin.first_byte_timeout, origin.between_bytes_timeout),
         limits=OriginLimits(
-            connections=origin.max_connections,
-            queue=origin.queue,
+            connections=-(-origin.max_connections // workers),
+            queue=-(-origin.queue // workers),
             queue_seconds=origin.queue_timeout,
             idle_seconds=origin.idle_timeout,
         ),
@@ -280,7 +118,8 @@ def _origin_settings(name: str, origin: OriginConfig) -> OriginSettings:
     )
 
 
-def _limits(config: Config) -> Limits:
+def limits(config: Config) -> Limits:
+    """Return what one client may send and hold."""
     limits = config.limits
     return Limits(
         request_line=limits.request_line,
@@ -300,30 +139,52 @@ def _limits(config: Config) -> Limits:
     )
 
 
-def _tls(certificates: Certificates, listener: ListenerConfig) -> TlsContexts | None:
+def ring_limits(config: Config) -> Limits:
+    """Return what other workers may send and hold: all that their clients may, for as long as they let them."""
+    allowed = limits(config)
+    return replace(
+        allowed,
+        field_section=allowed.field_section + 1024,
+        fields=allowed.fields + 1,
+        header_timeout=_DAY,
+        keepalive_timeout=_DAY,
+        send_timeout=_DAY,
+        send_rate=0,
+        requests_per_connection=1 << 40,
+        connections=allowed.connections * config.workers,
+    )
+
+
+def longest_answer(config: Config) -> float:
+    """Return how long the owner of a key may take for the head of an answer, seconds: it may ask the origin twice."""
+    origins = config.origins.values()
+    asked = max(each.queue_timeout + each.connect_timeout + each.first_byte_timeout for each in origins)
+    return (
+        2 * asked
+        + max(site.collapse_wait for site in config.sites)
+        + max(each.between_bytes_timeout for each in origins)
+    )
+
+
+def tls(certificates: Certificates, listener: ListenerConfig) -> TlsContexts | None:
+    """Return what TLS on a listener takes, None without; StartError if its certificates cannot be used."""
     try:
         return certificates.contexts(listener)
     except (OSError, ParseError) as error:
         raise StartError(f"no TLS on {listener.address}: {error}") from error
 
 
-async def _open(config: Config, clock: Clock) -> tuple[NodeStore, NodePurges]:
-    """Return the store and the purges of what is in it; StoreError if either cannot be used."""
-    disk = await _open_store(config, clock)
-    try:
-        return disk, await asyncio.to_thread(_open_purges, config, clock, holds=disk.stats().objects > 0)
-    except EdgeError:
-        await disk.close()
-        raise
+def open_purges(config: Config, clock: Clock, shared: SharedEpoch, *, holds: bool) -> NodePurges:
+    """Return what was purged on the node; `holds` says whether anything is stored that may have been.
 
-
-def _open_purges(config: Config, clock: Clock, *, holds: bool) -> NodePurges:
-    shared = LocalEpoch()
+    StoreError if the log cannot be used.
+    """
     return NodePurges(PurgeLog(config.cache.path / "purges", shared, holds=holds, now=clock.now()), shared)
 
 
-async def _open_store(config: Config, clock: Clock) -> NodeStore:
-    cache = config.cache
+async def open_store(config: Config, clock: Clock, index: int, shared: Shared) -> NodeStore:
+    """Open what of the store is worker `index`'s; StoreError if it cannot be used."""
+    cache, workers = config.cache, config.workers
     settings = Settings(
         quota=cache.max_size,
         memory=cache.memory,
@@ -331,19 +192,25 @@ async def _open_store(config: Config, clock: Clock) -> NodeStore:
         pinned=cache.pinned,
         scrub_rate=cache.scrub_rate,
     )
+    if workers > 1:
+        return await Partitions.start(cache.path, settings, clock, index=index, workers=workers, shared=shared)
     quotas = {site.name: site.quota for site in config.sites if site.quota is not None}
     if not quotas:
-        return await Disk.start(cache.path, settings, clock)
+        return await claim(cache.path, 0, 1, shared, lambda path: Disk.start(path, settings, clock, shared))
     sites = Sites(make_site(site) for site in config.sites)
 
     def site_of(host: bytes) -> str | None:
         site = sites.find(host)
         return None if site is None else site.name
 
-    return await Volumes.start(cache.path, settings, clock, quotas=quotas, site_of=site_of)
+    return await claim(
+        cache.path, 0, 1, shared,
+        lambda path: Volumes.start(path, settings, clock, quotas=quotas, site_of=site_of, shared=shared),
+    )  # fmt: skip
 
 
-def _access_log(config: Config) -> AccessLog | None:
+def access_log(config: Config) -> AccessLog | None:
+    """Open the access log, None if there is none; StoreError if it cannot be opened."""
     settings = config.log
     if settings.format == "off":
         return None
@@ -352,32 +219,18 @@ def _access_log(config: Config) -> AccessLog | None:
     return AccessLog(path, line)
 
 
-def _bind_all(addresses: Sequence[Address]) -> list[socket.socket]:
-    bound: list[socket.socket] = []
-    for address in addresses:
-        try:
-            bound.append(bind(address.host or "0.0.0.0", address.port))  # noqa: S104 - what ":8080" asks for
-        except OSError as error:
-            for other in bound:
-                other.close()
-            raise StartError(f"cannot listen on {address}: {error.strerror}") from error
-    return bound
-
-
-def _url(listener: Listener, bound: socket.socket) -> str:
-    host, port = bound.getsockname()[:2]
-    return f"{listener.scheme.decode()}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _store_stats(disk: NodeStore, config: Config) -> StoreStats:
-    stats = disk.stats()
+def store_stats(store: NodeStore | None, config: Config) -> StoreStats:
+    """Return the store in numbers, all of them 0 before it is open."""
+    if store is None:
+        return NO_STORE
+    stats = store.stats()
     return StoreStats(
         objects=stats.objects,
         disk_bytes=stats.disk_bytes,
         disk_capacity=stats.quota,
         index_bytes=stats.index_bytes,
         memory_bytes=stats.memory_bytes,
-        memory_capacity=config.cache.memory,
+        memory_capacity=config.cache.memory // config.workers,
         waiting_bytes=stats.waiting_bytes,
         pinned_bytes=stats.pinned_bytes,
         pinned_capacity=stats.pinned_quota,
@@ -390,6 +243,7 @@ def _store_stats(disk: NodeStore, config: Config) -> StoreStats:
     )
 
 
-def _origin_stats(name: str, origin: Origin) -> OriginStats:
+def origin_stats(name: str, origin: Origin) -> OriginStats:
+    """Return how the connections to one origin are used."""
     pool = origin.statistics()
     return OriginStats(name, pool.active, pool.idle, pool.queued)

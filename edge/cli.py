@@ -1,4 +1,4 @@
-"""The command `edge`: serve, check, get, config, trust, cache, bench."""
+"""The command `edge`: serve, reload, upgrade, check, get, config, trust, cache, bench."""
 
 import asyncio
 import logging
@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 import click
-import uvloop
 
 from edge import certificates
-from edge.app import Node, StartError
 from edge.config.errors import ConfigError
 from edge.config.load import load
 from edge.config.model import Config
 from edge.config.show import show
 from edge.explain import sentence
+from edge.node import Node, control_folder
+from edge.supervisor.commands import ask
+from edge.supervisor.faults import NotAnswered, StartError
 
 if TYPE_CHECKING:
     import http.client
@@ -90,14 +91,31 @@ def main() -> None:
 @_with_flags
 def serve(config: Path | None, **flags: object) -> None:
     """Serve clients until SIGTERM."""
+    # Here, since the other commands do without.
+    from edge.worker import be  # noqa: PLC0415
+
     settings = _load(config, flags)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        _runner(settings)(Node(settings).run(_print_ready))
+        asyncio.run(Node(settings, lambda: _read(config, flags), be).run(_print_ready))
     except StartError as error:
         _fail(str(error), FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+@main.command()
+@_with_flags
+def reload(config: Path | None, **flags: object) -> None:
+    """Put a changed configuration in force; waits until it is.  Give the flags that the node was started with."""
+    _tell("reload", config, flags)
+
+
+@main.command()
+@_with_flags
+def upgrade(config: Path | None, **flags: object) -> None:
+    """Let a running node become the program that is installed now; waits until it serves."""
+    _tell("upgrade", config, flags)
 
 
 @main.command()
@@ -190,7 +208,29 @@ def _connection(parts: SplitResult, cacert: str | None) -> "http.client.HTTPConn
     return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=60, context=context)
 
 
+def _tell(word: str, config: Path | None, flags: dict[str, object]) -> None:
+    """Have the node of a configuration do something; its problems are an invalid configuration's."""
+    settings = _load(config, flags)
+    try:
+        problems = ask(control_folder(settings), word)
+    except NotAnswered as error:
+        _fail(str(error), FAILED)
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    if problems:
+        sys.exit(INVALID)
+
+
 def _load(path: Path | None, flags: dict[str, object]) -> Config:
+    try:
+        return _read(path, flags)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+        sys.exit(INVALID)
+
+
+def _read(path: Path | None, flags: dict[str, object]) -> Config:
     tls = _tls(flags)
     renamed = {
         "origins": list(flags["origins"] or ()),  # type: ignore[call-overload]  # click makes it a tuple
@@ -206,14 +246,7 @@ def _load(path: Path | None, flags: dict[str, object]) -> Config:
         "profile": flags["profile"],
         "log.format": flags["log_format"],
     }
-    try:
-        return load(
-            path, {name: value for name, value in renamed.items() if value is not None and value != []}, os.environ
-        )
-    except ConfigError as error:
-        for problem in error.problems:
-            click.echo(f"error: {problem}", err=True)
-        sys.exit(INVALID)
+    return load(path, {name: value for name, value in renamed.items() if value is not None and value != []}, os.environ)
 
 
 def _tls(flags: dict[str, object]) -> object:
@@ -226,10 +259,6 @@ def _tls(flags: dict[str, object]) -> object:
     if bool(word) == bool(cert) or bool(cert) != bool(key):
         raise click.UsageError("--listen-tls needs either --tls internal, or --tls-cert FILE and --tls-key FILE")
     return word or {"cert": cert, "key": key}
-
-
-def _runner(settings: Config) -> Callable[..., None]:
-    return asyncio.run if settings.loop == "asyncio" else uvloop.run
 
 
 def _print_ready(urls: Sequence[str]) -> None:

@@ -259,6 +259,18 @@ class Purges(Protocol):
         ...
 
 
+class Ring(Protocol):
+    """The other workers of the node: each key has an owner among them, which fills, validates and writes."""
+
+    def owner(self, key: bytes) -> Upstream | None:
+        """Return the way to the owner of `key`, None when that is this worker."""
+        ...
+
+    async def invalidate(self, key: bytes) -> None:
+        """Have the owner of `key` forget what is stored under it, and return when nobody finds it any more."""
+        ...
+
+
 @immutable(frozen=True, slots=True)
 class Record:
     """What telemetry is told of one exchange when it is over.
@@ -303,6 +315,10 @@ class Telemetry(Protocol):
 
     def exchange_ended(self, record: Record) -> None:
         """Count and log one exchange."""
+        ...
+
+    def relayed(self, record: Record) -> None:
+        """Count what an exchange for another worker, which tells of the exchange itself, asked of the origin."""
         ...
 
     def count(self, counter: str, amount: int = 1) -> None:

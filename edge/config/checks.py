@@ -13,13 +13,25 @@ from edge.config.lines import Keys
 from edge.config.schema import written
 
 Values = Mapping[Keys, Value]
-# What the sites without a quota of their own need at least, octets: cache.max_size has the same bound.
+# What a worker, and the sites without a quota of their own, need at least, octets: cache.max_size has the same bound.
 _SMALLEST = 16 << 20
 
 
 def contradictions(values: Values, givens: Givens) -> Iterator[Problem]:
     """Yield a problem for each contradiction in `values`, which lack the settings that have a problem already."""
-    for check in (_something_missing, _addresses, _tls, _own_origins, _sites, _keys, _cache, _limits, _origins, _files):
+    for check in (
+        _something_missing,
+        _addresses,
+        _tls,
+        _own_origins,
+        _sites,
+        _keys,
+        _cache,
+        _limits,
+        _origins,
+        _files,
+        _shares,
+    ):
         for keys, sentence, suggestion in check(values, givens):
             yield Problem(written(keys), sentence, givens.where(keys), suggestion)
 
@@ -139,6 +151,17 @@ def _origins(values: Values, givens: Givens) -> Findings:
             for name in ("ca_file", "server_name"):
                 if values.get((*origin, name)) is not None:
                     yield (*origin, name), "has no effect on an http origin", ""
+
+
+def _shares(values: Values, givens: Givens) -> Findings:
+    size, workers = values.get(("cache", "max_size")), values.get(("workers",))
+    if not isinstance(workers, int):
+        return
+    if isinstance(size, int) and size // workers < _SMALLEST:
+        yield ("cache", "max_size"), f"is less than {SIZE.write(_SMALLEST)} for each of {workers} workers", ""
+    for site in givens.members("site"):
+        if workers > 1 and values.get((*site, "quota")) is not None:
+            yield (*site, "quota"), f"needs workers = 1: {workers} workers cannot divide it yet", ""
 
 
 def _files(values: Values, _givens: Givens) -> Findings:

@@ -144,6 +144,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watchdog:
+    """What is done about an event loop that does not turn, in seconds."""
+
+    stall: float
+    kill: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
     """The access log; path "-" is standard output."""
 
@@ -166,6 +174,7 @@ class Config:
     origins: Mapping[str, Origin]
     sites: tuple[Site, ...]
     limits: Limits
+    watchdog: Watchdog
     log: Log
 
 
@@ -184,6 +193,7 @@ def build(values: Mapping[Keys, Value]) -> Config:
         origins={str(name): _made(Origin, values, ("origins", name)) for name in _members(values, "origins")},
         sites=tuple(_made(Site, values, ("site", index)) for index in _members(values, "site")),
         limits=_made(Limits, values, ("limits",)),
+        watchdog=_made(Watchdog, values, ("watchdog",)),
         log=_made(Log, values, ("log",)),
     )
 

@@ -94,7 +94,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("node", TOKEN, "foreland", "Name of this node in Via, Cache-Status and CDN-Loop."),
     Setting("zone", TOKEN, UNSET, "Zone this node belongs to; part of each log record."),
     Setting("loop", one_of("auto", "uvloop", "asyncio"), "auto", "Event loop; auto takes uvloop where it is installed."),
-    Setting("workers", INTEGER, 1, "Worker processes; this version runs exactly one.", (1, 1)),
+    Setting("workers", INTEGER, 1, "Worker processes; each has its share of the quotas and of the origins' connections.", (1, 64)),
     Setting("listen[].address", ADDRESS, REQUIRED, "Address to accept clients on; no host means every interface."),
     Setting(
         "listen[].tls", TLS, UNSET,
@@ -223,10 +223,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("limits.requests_per_connection", INTEGER, 1000, "Requests on one client connection.", _COUNT),
     Setting("limits.streams", INTEGER, 100, "Requests in progress on one HTTP/2 connection.", (1, 1000)),
     Setting("limits.streams_per_connection", INTEGER, 10_000, "Requests on one HTTP/2 connection.", _COUNT),
-    Setting("limits.connections", INTEGER, 10_000, "Client connections at once.", _COUNT),
+    Setting("limits.connections", INTEGER, 10_000, "Client connections at once, of each worker.", _COUNT),
     Setting("limits.handshakes", INTEGER, 1000, "TLS handshakes at once; the oldest gives way to one more.", _COUNT),
     Setting("limits.handshake_timeout", DURATION, "10s", "Longest time for a TLS handshake.", _SECONDS),
     Setting("limits.drain_timeout", DURATION, "30s", "How long a stopping node lets exchanges end.", ("0s", "1h")),
+    Setting("watchdog.stall", DURATION, "1s", "Stall of an event loop after which its stack is logged.", _SECONDS),
+    Setting("watchdog.kill", DURATION, "10s", "Time without a sign of life after which a worker is ended.", ("2s", "1h")),
     Setting(
         "log.format", one_of("json", "text", "combined", "off"), "json",
         "Form of the access log: JSON lines, one line to read, Apache's combined format, or none.",
@@ -263,6 +265,7 @@ SENTENCES: dict[str, str] = {
     "site[].ttl": "Lifetimes, where the origin does not state them.",
     "site[].range": "How the ranges of large responses are fetched; needs collapse.",
     "limits": "What a client may do.",
+    "watchdog": "What is done about an event loop that does not turn.",
     "log": "The access log.",
 }
 

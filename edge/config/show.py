@@ -24,7 +24,7 @@ def _lines(config: Config) -> Iterator[str]:
         yield from _origin(name, origin)
     for site in config.sites:
         yield from _site(site)
-    for table in ("limits", "log"):
+    for table in ("limits", "watchdog", "log"):
         yield from ("", f"[{table}]", *_settings(table, getattr(config, table)))
 
 

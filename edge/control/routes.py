@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -28,9 +28,9 @@ class Sources:
 
     node: str
     version: str
-    stats: Callable[[], Mapping[str, object]]
-    metrics: Callable[[str], tuple[bytes, str]]
-    unready: Callable[[], Sequence[str]]
+    stats: Callable[[], Awaitable[Mapping[str, object]]]
+    metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
+    unready: Callable[[], Awaitable[Sequence[str]]]
 
 
 def endpoints(sources: Sources) -> list[Endpoint]:
@@ -45,15 +45,15 @@ def endpoints(sources: Sources) -> list[Endpoint]:
         return web.Response(text="OK")
 
     async def readyz(_request: web.Request) -> web.Response:
-        reasons = list(sources.unready())
+        reasons = list(await sources.unready())
         return answer({"status": "unready" if reasons else "ready", "reasons": reasons}, status=503 if reasons else 200)
 
     async def metrics(request: web.Request) -> web.Response:
-        body, media_type = sources.metrics(request.headers.get("Accept", ""))
+        body, media_type = await sources.metrics(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": media_type})
 
     async def stats(_request: web.Request) -> web.Response:
-        return answer({"node": sources.node, "version": sources.version, **sources.stats()})
+        return answer({"node": sources.node, "version": sources.version, **await sources.stats()})
 
     async def dashboard(_request: web.Request) -> web.Response:
         return web.Response(text=page, content_type="text/html", charset="utf-8", headers=page_headers)

@@ -10,6 +10,8 @@ from edge.downstream.http2.frames import PREFACE
 if TYPE_CHECKING:
     from edge.downstream.listener import Listener
 
+_FIRST_REQUEST_SECONDS = 1.0
+
 
 class Choosing(asyncio.Protocol):
     """A connection that does not know its protocol yet, and gives its place to one that does."""
@@ -47,8 +49,9 @@ class Choosing(asyncio.Protocol):
     # What the listener calls.
 
     def close_if_idle(self) -> None:
-        """Close: nothing was asked."""
-        self._transport.close()
+        """Give it a moment, as what it asks may be on its way."""
+        now = asyncio.get_running_loop().time()
+        self._deadline = min(self._deadline, now + _FIRST_REQUEST_SECONDS)
 
     def abort(self) -> None:
         """Reset the connection; does nothing once it is gone."""

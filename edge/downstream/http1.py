@@ -19,6 +19,8 @@ from edge.tasks import spawn
 if TYPE_CHECKING:
     from edge.downstream.listener import Listener
 
+# How long a connection that was just made may hold up the end of its listener.
+_FIRST_REQUEST_SECONDS = 1.0
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -160,9 +162,12 @@ class Http1(asyncio.Protocol):
     # What the listener calls.
 
     def close_if_idle(self) -> None:
-        """Close between requests."""
+        """Close between requests; a new connection is given a moment, as its first request may be on its way."""
         if not self._is_answering and not self._lingers and not self._intake.has_begun:
-            self._transport.close()
+            if self._served:
+                self._transport.close()
+            else:
+                self._deadline = min(self._deadline, self._loop.time() + _FIRST_REQUEST_SECONDS)
 
     def check(self, now: float) -> None:
         """Act on whatever the client takes too long for."""

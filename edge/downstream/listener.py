@@ -98,6 +98,7 @@ class Listener:
         self.begin = begin
         self.refuse = refuse
         self.limits = limits
+        #: Of the targets of requests.
         self.scheme = b"http" if tls is None else b"https"
         self.count = count
         self.is_draining = False
@@ -118,7 +119,8 @@ class Listener:
     async def start(self, bound: socket.socket) -> None:
         """Accept connections on a bound socket."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._accepted, sock=bound, backlog=_BACKLOG)
+        create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
+        self._server = await create(self._accepted, sock=bound, backlog=_BACKLOG)
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
 
     def drain(self) -> None:
@@ -186,10 +188,12 @@ class Listener:
         self._leaving.discard(connection)
 
     def opened(self, connection: Connection) -> None:
-        """Take note of a new connection; one too many is refused at once, as is one that comes too late."""
+        """Take note of a new connection; one too many is refused at once."""
         self._connections.add(connection)
-        if self.is_draining or len(self._connections) > self.limits.connections:
+        if len(self._connections) > self.limits.connections:
             connection.abort()
+        elif self.is_draining:
+            connection.close_if_idle()
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""

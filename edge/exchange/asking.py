@@ -26,8 +26,8 @@ from edge.semantics.messages import Request, Response
 _CACHING_FIELDS = frozenset({
     b"cache-control", b"cdn-cache-control", b"foreland-cache-control", b"expires", b"set-cookie", b"vary", b"age", b"date",
 })  # fmt: skip
-# Reasons that lie in the request: the next one for the same key may well be stored.
-_OF_THE_REQUEST = frozenset({
+#: Reasons that lie in the request: the next one for the same key may well be stored.
+OF_THE_REQUEST = frozenset({
     NotStored.METHOD, NotStored.REQUEST_NO_STORE, NotStored.AUTHORIZATION, NotStored.COOKIE, NotStored.PARTIAL_UNCLEAR,
 })  # fmt: skip
 # Answers about the request or the moment, not about what the origin has.
@@ -75,7 +75,7 @@ class Asking:
         mark, epoch = self._fence.mark, self._context.purges.current()
         origin = self._context.origins[ex.site.origin]
         upstream = await origin.send(
-            forwarded_request(ex, fields), content, _interim_to(ex) if ex.wants_answer else None
+            forwarded_request(ex, fields), content, interim_to(ex) if ex.wants_answer else None
         )
         return self.received(ex, fields, upstream, mark, epoch)
 
@@ -148,7 +148,7 @@ class Asking:
             ex.did(error.detail)
             await self._ask_for_whole(ex, question, Flight())
         finally:
-            if isinstance(decision, NotStored) and decision not in _OF_THE_REQUEST:
+            if isinstance(decision, NotStored) and decision not in OF_THE_REQUEST:
                 await self._context.store.remove(stored.key, stored.generation)
 
     async def _complete(
@@ -230,17 +230,19 @@ class Asking:
 
 def teaches(reason: NotStored, status: int) -> bool:
     """Return whether a response that is not stored says something of what the origin now has."""
-    return reason not in _OF_THE_REQUEST and status < 500 and status not in _PASSING
+    return reason not in OF_THE_REQUEST and status < 500 and status not in _PASSING
 
 
 def _tell_refusal(flight: Flight, reason: NotStored) -> None:
-    if reason in _OF_THE_REQUEST:
+    if reason in OF_THE_REQUEST:
         flight.lost()
     else:
         flight.released()
 
 
-def _interim_to(ex: Exchange) -> Callable[[Response], None]:
+def interim_to(ex: Exchange) -> Callable[[Response], None]:
+    """Return what passes 1xx responses on to the client."""
+
     def interim(response: Response) -> None:
         try:
             ex.responder.interim(response)

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from edge.clock import Clock
 from edge.exchange.unwritten import UnwrittenPurges
-from edge.ports import Purges, Store, Telemetry, Upstream
+from edge.ports import Purges, Ring, Store, Telemetry, Upstream
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The ports of a node, and its name as it stands in Via, Cache-Status and CDN-Loop."""
+    """The ports of a node, and its name as it stands in Via, Cache-Status and CDN-Loop; no ring for a lone worker."""
 
     store: Store
     origins: Mapping[str, Upstream]
@@ -18,3 +18,4 @@ class Context:
     clock: Clock
     node: bytes
     purges: Purges = field(default_factory=UnwrittenPurges)
+    ring: Ring | None = None

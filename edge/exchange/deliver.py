@@ -80,7 +80,7 @@ async def pass_through(ex: Exchange, upstream: UpstreamResponse, head: Response,
                 _answer_failed(ex, now)
             case None:
                 ex.start(head, upstream.content_length, now)
-                await _copy(ex, upstream)
+                await copy(ex, upstream)
     finally:
         upstream.close()
 
@@ -140,7 +140,7 @@ async def _send(ex: Exchange, head: Response, body: Body, part: tuple[int, int |
         if first:
             await ex.send(first)
         if not body.is_at_hand or first:
-            await _copy(ex, source)
+            await copy(ex, source)
         else:
             ex.finish()
     finally:
@@ -157,7 +157,7 @@ async def _send_multipart(
     await _send(ex, Response(206, fields), opened, (0, content.length), now)
 
 
-async def _copy(ex: Exchange, source: Closable) -> None:
+async def copy(ex: Exchange, source: Closable) -> None:
     """Send what `source` gives; once the answer has begun, any failure breaks the transfer."""
     try:
         while piece := await source.read():

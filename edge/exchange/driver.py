@@ -14,6 +14,7 @@ from edge.caching import invalidation, partial, reuse, validation, vary
 from edge.caching.reuse import Detail, Fwd, Reuse, Validate
 from edge.caching.stored import StoredResponse
 from edge.errors import (
+    BadRequest,
     ContentTooLarge,
     DownstreamClosed,
     EdgeError,
@@ -38,6 +39,7 @@ from edge.exchange.plan import Failed, is_held, plan
 from edge.exchange.prepared import PreparedAnswers
 from edge.exchange.purged import invalidate_groups, lookup, may_purge, purge_target
 from edge.exchange.ranging import Ranging
+from edge.exchange.relay import arrived, is_passed, may_relay, relay
 from edge.exchange.reusing import may_serve_stale, reuse_stored, stale_or_raise
 from edge.exchange.short import ShortWay
 from edge.exchange.site import Site, Sites
@@ -91,7 +93,9 @@ class Driver:
         )
         self.in_flight = 0
 
-    async def handle(self, request: Request, content: Source, responder: Responder, client: str) -> None:
+    async def handle(
+        self, request: Request, content: Source, responder: Responder, client: str, *, is_relayed: bool = False
+    ) -> None:
         """Answer one request; never raises for a fault of client, origin or disk."""
         site = self._sites.find(request.target.host)
         ex = Exchange(
@@ -105,6 +109,7 @@ class Driver:
             now=self._context.clock.now(),
         )
         ex.epoch = self._context.purges.current()
+        ex.is_relayed = is_relayed
         self.in_flight += 1
         await self._to_its_end(ex, self._answer)
 
@@ -143,7 +148,32 @@ class Driver:
             log.exception("a request failed by a fault of the edge")
             await self._refuse(ex, InternalError())
         finally:
-            self._ended(ex.record(self._context.clock.now()))
+            record = ex.record(self._context.clock.now())
+            if ex.is_relayed:
+                self.in_flight -= 1
+                self._context.telemetry.relayed(record)
+            else:
+                self._ended(record)
+
+    async def handle_relayed(self, request: Request, content: Source, responder: Responder, _client: str) -> None:
+        """Answer another worker of the node, which asks for a client of its own or invalidates a key."""
+        try:
+            asked = arrived(request)
+        except BadRequest as error:
+            await self.refuse_unparsed(error, responder, _client)
+            return
+        if isinstance(asked, bytes):
+            await self.invalidate(asked)
+            responder.start(Response(204, FieldSection()), 0)
+            responder.finish()
+        else:
+            await self.handle(asked[0], content, responder, asked[1], is_relayed=True)
+
+    async def invalidate(self, key: bytes) -> None:
+        """Let nothing be found any more that was asked of the origin for `key` so far."""
+        self._fence.invalidate(key)
+        self._collapsing.invalidate(key)
+        await self._context.store.remove(key)
 
     async def refuse_unparsed(self, error: EdgeError, responder: Responder, client: str) -> None:
         """Answer what could not be parsed as a request; DownstreamClosed when the client is gone."""
@@ -237,9 +267,9 @@ class Driver:
     async def _invalidate(self, ex: Exchange, target: Target) -> None:
         ex.did("invalidate")
         key = cache_key(apply_query(target, ex.site.key), ex.site.key)
-        self._fence.invalidate(key)
-        self._collapsing.invalidate(key)
-        await self._context.store.remove(key)
+        await self.invalidate(key)
+        if self._context.ring is not None:
+            await self._context.ring.invalidate(key)
 
     async def _from_cache(self, ex: Exchange) -> None:
         """Answer from a stored response if one may be reused, else through the origin."""
@@ -247,6 +277,8 @@ class Driver:
         candidates = await lookup(self._context, ex.key)
         stored = vary.select(ex.request, candidates)
         try:
+            if await self._relayed(ex, stored):
+                return
             if stored is None:
                 await self._miss(ex, Fwd.VARY_MISS if candidates else Fwd.URI_MISS)
             else:
@@ -254,9 +286,34 @@ class Driver:
         except StoreError as error:
             if ex.status:
                 raise
-            # Damaged, as it turned out; by now it is out of the index.
+            # Damaged, as it turned out; by now it is out of the index, or its owner will find out.
             ex.did(error.detail)
-            await self._miss(ex, Fwd.MISS, detail=error.detail)
+            if not await self._relayed(ex, None):
+                await self._miss(ex, Fwd.MISS, detail=error.detail)
+
+    def _is_at_hand(self, ex: Exchange, stored: StoredResponse | None) -> bool:
+        """Return whether `stored` is the answer, and nobody has to be asked for anything."""
+        if stored is None or not stored.is_complete:
+            # Of parts, the owner knows who reads on where.
+            return False
+        now = self._context.clock.now()
+        what = plan(ex.request, stored, stored.complete_length, now)
+        if isinstance(what, Failed) or not is_held(ex.request, stored, what):
+            return False
+        decision = reuse.decide(ex.request, stored, now=now, rules=ex.site.reuse_rules)
+        return isinstance(decision, Reuse) and not decision.validate_in_background
+
+    async def _relayed(self, ex: Exchange, stored: StoredResponse | None) -> bool:
+        """Let the owner of the key answer, if that is another worker, unless `stored` is the answer; return whether."""
+        owner = None if self._context.ring is None else self._context.ring.owner(ex.key)
+        if owner is None or self._is_at_hand(ex, stored) or not may_relay(ex):
+            return False
+        now = self._context.clock.now()
+        if self._learned.is_uncacheable(ex.key, now) or not await relay(self._context, ex, owner):
+            return False
+        if is_passed(ex):
+            self._learned.not_stored(ex.key, now)
+        return True
 
     async def _selected(self, ex: Exchange, stored: StoredResponse, candidates: Sequence[StoredResponse]) -> None:
         now = self._context.clock.now()

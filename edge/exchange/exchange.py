@@ -12,6 +12,8 @@ from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request, Response, may_have_content
 from edge.semantics.target import Target
 
+#: The field in which workers tell each other about an exchange; heeded from nobody else.
+RING = b"foreland-ring"
 # What one client wants for this once, and nobody else.
 _OF_ONE_REQUEST = (b"range", b"cache-control", b"pragma")
 # RFC 9213 §2.2: a field targeted at this cache alone is of no use behind it.  Tags tell how a site is made; who else is
@@ -32,13 +34,15 @@ class Exchange:
         detail: the reason token behind the outcome.
         outcome: nginx's word for it.
         status: of the answer, 0 as long as its head has not been sent.
+        is_relayed: whether another worker asks, for a client of its own.
+        relayed_status: what the Cache-Status member said of an answer that another worker has made.
         wants_answer: False for a validation in the background, which has no client.
     """
 
     __slots__ = (
-        "began", "client", "collapsed", "content", "detail", "epoch", "first_byte", "fwd", "is_complete", "is_stored",
-        "key", "left", "node", "origin_seconds", "origin_status", "outcome", "request", "responder", "sent", "site",
-        "status", "target", "trace", "ttl", "wants_answer",
+        "began", "client", "collapsed", "content", "detail", "epoch", "first_byte", "fwd", "is_complete", "is_relayed",
+        "is_stored", "key", "left", "node", "origin_seconds", "origin_status", "outcome", "relayed_status", "request",
+        "responder", "sent", "site", "status", "target", "trace", "ttl", "wants_answer",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +82,8 @@ class Exchange:
         self.first_byte: float | None = None
         self.is_complete = False
         self.wants_answer = True
+        self.is_relayed = False
+        self.relayed_status = b""
 
     def in_background(self, now: float) -> "Exchange":
         """Return an exchange that asks the origin the same for nobody in particular."""
@@ -128,7 +134,13 @@ class Exchange:
         """Begin the answer, with what this hop adds to it."""
         scheme = self.target.scheme
         own = with_own_fields(response.fields, self.site, scheme, self.node, self.cache_status(), self.outcome)
-        self.responder.start(response.with_fields(own), length)
+        if self.is_relayed:
+            own = own.with_lines((RING, b"%s %s" % (self.outcome.encode("ascii"), self.detail.encode("ascii"))))
+        self.start_as_it_is(response.with_fields(own), length, now)
+
+    def start_as_it_is(self, response: Response, length: int | None, now: float) -> None:
+        """Begin an answer to which nothing is added."""
+        self.responder.start(response, length)
         self.status = response.status
         self.first_byte = now
         self.left = length if may_have_content(self.request.method, response.status) else 0
@@ -151,7 +163,7 @@ class Exchange:
             request=self.request,
             status=self.status or 499,
             trace=tuple(self.trace),
-            cache_status=self.cache_status() if self.key else b"",
+            cache_status=self.relayed_status or (self.cache_status() if self.key else b""),
             outcome=self.outcome,
             detail=self.detail,
             client=self.client,

@@ -116,6 +116,8 @@ class ShortWay:
         now = context.clock.now()
         target = request.target if request.target.query is None else apply_query(request.target, site.key)
         asked = Asked(shape, request, target, responder, client, now, over)
+        if context.ring is not None and context.ring.owner(asked.key) is not None:
+            return False
         asked.is_alone = not site.collapse or self._learned.is_uncacheable(asked.key, now)
         if not context.store.lacks(asked.key) or (not asked.is_alone and self._collapsing.is_asked(asked.key)):
             return False

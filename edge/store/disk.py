@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -30,6 +30,7 @@ from edge.store.record import key_hash
 from edge.store.scrub import Scrub
 from edge.store.segment import Segments, allow_open_files
 from edge.store.settings import Settings
+from edge.store.shared import Shared
 from edge.tasks import spawn
 
 log = logging.getLogger("edge.store")
@@ -89,19 +90,24 @@ class _Opened:
 
 
 class Disk:
-    """Stored responses in a node directory, with the hottest of them in memory."""
+    """Stored responses in a node directory, with the hottest of them in memory.
 
-    def __init__(self, opened: _Opened, layout: Layout, settings: Settings, clock: Clock) -> None:
+    Attributes:
+        memory: the memory tier.
+    """
+
+    def __init__(self, opened: _Opened, layout: Layout, settings: Settings, clock: Clock, shared: Shared) -> None:
         """Take over what `start` has opened."""
         self._layout, self._node, self._segments = layout, opened.node, opened.segments
         recovered = opened.recovered
         self._index: Index = recovered.index
-        self._memory = Memory(settings.memory)
-        self._ledger = Ledger(self._index, self._memory, layout.pinned)
+        self.memory = self._memory = Memory(settings.memory)
+        self._shared = shared
+        self._ledger = Ledger(self._index, self._memory, shared, layout.pinned)
         self._ledger.damaged = self._segments.refused + recovered.damaged
         self._log = Log(
             self._segments, self._index, layout, sequence=recovered.sequence, active=recovered.active,
-            is_needed=self._ledger.is_needed, visits=self._memory.visits, pins=self._ledger.pins,
+            is_needed=self._is_needed, visits=self._visits, pins=self._ledger.pins,
         )  # fmt: skip
         self._thread = ThreadPoolExecutor(1, "store-write")
         self._pool = ThreadPoolExecutor(_READER_THREADS, "store-read")
@@ -116,20 +122,21 @@ class Disk:
             self._tasks.append(spawn(self._scrub.run(settings.scrub_rate), name="store-scrub"))
         # In order, because the index takes neighbours at less cost; from anywhere, because earlier runs did the same.
         self._generations = itertools.count(int.from_bytes(os.urandom(7), "big") << 7 | 1)
-        self._is_open = True
+        self._is_open, self._is_closed = True, False
 
     @classmethod
-    async def start(cls, path: Path, settings: Settings, clock: Clock) -> Self:
+    async def start(cls, path: Path, settings: Settings, clock: Clock, shared: Shared | None = None) -> Self:
         """Open the node directory at `path`, which nobody else uses, or make it.
 
-        `clock` says when to try a disk again that has refused something, and how fast it is written over.
+        `clock` says when to try a disk again that has refused something, and how fast it is written over.  Other
+        processes see by `shared` what happens to this one.
 
         Raises:
             StoreError: it is in use, of another format, not ours, or too small.
         """
         layout = Layout.of(settings.quota, settings.pinned)
         opened = await asyncio.to_thread(_open, path, layout)
-        disk = cls(opened, layout, settings, clock)
+        disk = cls(opened, layout, settings, clock, shared or Shared.alone())
         try:
             await disk._begin(opened.recovered.doubtful.values())
         except StoreError:
@@ -139,14 +146,31 @@ class Disk:
 
     async def close(self) -> None:
         """Write what waits, let go of the directory, and note that it was left cleanly if it was."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if not self._is_open:
+            await asyncio.to_thread(self._let_go)
+            return
+        is_written = await self._end()
+        await asyncio.to_thread(self._shut, is_written=is_written)
+
+    async def retire(self) -> None:
+        """Write what waits and let another process have the directory; whoever reads already can go on to the end.
+
+        Nothing is found, stored or removed here any more.
+        """
         if not self._is_open:
             return
-        self._is_open = False
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.wait(self._tasks)
-        is_written = await self._flush.close()
-        await asyncio.to_thread(self._shut, is_written=is_written)
+        self._ledger.fail_fills(StoreFull("another process has the store now"))
+        is_written = await self._end()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._save_visits)
+        try:
+            # Not synced, which could take seconds: as long as the machine runs, what was written is there.
+            self._node.mark(clean=is_written, synced=False)
+        except StoreError as error:
+            log.error("%s is not left cleanly: %s", self._node.path, error)  # noqa: TRY400 - the disk's fault, not ours
+        self._node.close()
 
     async def flush(self) -> None:
         """Write what waits now; StoreError if the disk does not take it."""
@@ -157,8 +181,18 @@ class Disk:
         """Read all that is stored now, as fast as it goes, and quarantine what is damaged."""
         await self._scrub.round()
 
+    async def keep_only(self, is_kept: Callable[[bytes], bool]) -> None:
+        """Remove what is stored under the key hashes that are not to be kept, and wait until that is written."""
+        names = await asyncio.to_thread(self._index.keys_in)
+        for name in names:
+            if not is_kept(name):
+                self._ledger.remove_heads(name, None)
+        await self.flush()
+
     async def lookup(self, key: bytes) -> Sequence[StoredResponse]:
         """Return the stored responses of `key`, the newest response first; a damaged one is left out, never raised."""
+        if not self._is_open:
+            return ()
         name = key_hash(key)
         known = self._memory.heads(name)
         if known is not None and known.key == key:
@@ -279,7 +313,7 @@ class Disk:
     def token(self, key: bytes) -> object | None:
         """Return what stays the same object for as long as `lookup` of `key` finds the same; None when not in memory."""
         known = self._memory.peek_heads(key_hash(key))
-        return known if known is not None and known.key == key else None
+        return known if known is not None and known.key == key and self._is_open else None
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:
         """Return the whole content when it is in memory, None otherwise."""
@@ -292,7 +326,7 @@ class Disk:
 
     async def remove(self, key: bytes, generation: bytes | None = None) -> int:
         """Make one generation, or all stored responses of `key`, unfindable; return how many heads there were."""
-        return self._ledger.remove_heads(key_hash(key), generation)
+        return self._ledger.remove_heads(key_hash(key), generation) if self._is_open else 0
 
     def stats(self) -> Stats:
         """Return the store in numbers."""
@@ -318,6 +352,13 @@ class Disk:
     def _has_room(self) -> bool:
         """Whether the next segment can be made without another one being freed."""
         return self._segments.size + 2 * self._layout.segment_size <= self._layout.segments
+
+    def _is_needed(self, generation: bytes) -> bool:
+        return self._ledger.is_needed(generation) or self._shared.is_pinned(generation)
+
+    def _visits(self, name: bytes) -> int:
+        # In memory, coming counts as a visit.
+        return max(self._memory.visits(name), self._shared.visits(name) + 1)
 
     async def _begin(self, doubtful: Iterable[StoredResponse]) -> None:
         loop = asyncio.get_running_loop()
@@ -359,6 +400,20 @@ class Disk:
         with suppress(StoreError):
             visits.note_memory(self._memory, self._index, self._segments)
             visits.save(self._node.path / "visits", self._segments)
+
+    async def _end(self) -> bool:
+        """Take nothing any more, and write what waits; return whether all of it was written."""
+        self._is_open = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        return await self._flush.close()
+
+    def _let_go(self) -> None:
+        self._thread.shutdown()
+        self._pool.shutdown()
+        self._index.close()
+        self._segments.close()
 
     def _shut(self, *, is_written: bool) -> None:
         self._thread.shutdown()

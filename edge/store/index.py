@@ -116,6 +116,14 @@ class Index:
             environment.close()
             raise error if isinstance(error, StoreFull) else StoreDamaged(f"the index is damaged: {error}") from error
 
+    @classmethod
+    def look(cls, folder: Path) -> Self:
+        """Open the index of another process, only to read it; StoreDamaged if it cannot be."""
+        try:
+            return cls(lmdb.open(os.fspath(folder), max_dbs=4, readonly=True, create=False), 0)
+        except lmdb.Error as error:
+            raise StoreDamaged(f"the index cannot be opened: {error}") from error
+
     @staticmethod
     def delete(folder: Path) -> None:
         """Delete the index in `folder`, which nobody has open."""
@@ -193,6 +201,11 @@ class Index:
         raw = transaction.get(key_hash, db=self._heads)
         # What is malformed is no head, so that the key can be stored again.
         return () if not raw or len(raw) % _HEAD.size else decode_heads(raw)
+
+    def keys_in(self) -> list[bytes]:
+        """Return the hash of every key that has a stored response."""
+        with self.reading() as transaction, transaction.cursor(db=self._heads) as cursor:
+            return list(cursor.iternext(values=False))
 
     def all_heads(self, transaction: Transaction, after: bytes = b"") -> Iterator[tuple[bytes, Heads]]:
         """Yield every key hash behind `after` with its heads."""

@@ -16,6 +16,7 @@ from edge.store.index import HeadRef, Heads, Index, with_head, without_generatio
 from edge.store.memory import Memory
 from edge.store.pins import Pins, charge_of
 from edge.store.record import EVERY_GENERATION, Kind
+from edge.store.shared import Shared
 
 #: Entries wait for company until there are so many bytes of them.
 GROUP_SIZE = 1 << 20
@@ -25,6 +26,8 @@ WAITING_LIMIT = 16 << 20
 BUFFERED_LIMIT = 16 << 20
 # So many keys that have nothing are remembered.
 _ABSENT = 4096
+# What changes the answer to a look-up.
+_CHANGES = frozenset({Kind.HEAD, Kind.REMOVED})
 
 
 class Filling(Protocol):
@@ -74,9 +77,10 @@ class Ledger:
         is_much: set while so much waits that there is no reason to wait for more.
     """
 
-    def __init__(self, index: Index, memory: Memory, pinned: int = 0) -> None:
+    def __init__(self, index: Index, memory: Memory, shared: Shared, pinned: int = 0) -> None:
         """Begin with what is written; `pinned` is what pinned content may take, bytes."""
         self.index, self.memory, self.pins = index, memory, Pins(index.pins(), pinned)
+        self._shared = shared
         self.queued, self.is_much, self._room = (asyncio.Event() for _ in range(3))
         self.fills: dict[bytes, Filling] = {}
         self.size = self.buffered = self.damaged = self.evicted = self.changes = 0
@@ -232,6 +236,11 @@ class Ledger:
         self.fills.pop(generation, None)
         self._forget_if_unused(generation)
 
+    def fail_fills(self, error: StoreError) -> None:
+        """Let every writer know that nothing more can be stored."""
+        for fill in list(self.fills.values()):
+            fill.fail(error)
+
     def _is_used(self, generation: bytes) -> bool:
         return generation in self.fills or self._readers.get(generation, 0) > 0
 
@@ -276,6 +285,7 @@ class Ledger:
         self.damaged += outcome.damaged
         for key_hash in outcome.changed:
             self.memory.drop(key_hash)
+            self._shared.touch(key_hash)
         for key_hash in {entry.key_hash for entry in entries}:
             if key_hash in self._heads and self._heads[key_hash][1] <= number:
                 del self._heads[key_hash]
@@ -290,6 +300,10 @@ class Ledger:
             self.release(generation)
         for entry in entries[outcome.done :]:
             self._failed(entry, outcome.error or StoreError("it was not written"))
+        # Not before what was not written waits once more.
+        for entry in entries:
+            if entry.kind in _CHANGES:
+                self._shared.end(entry.key_hash)
         self._room.set()
 
     def _written(self, entry: Entry) -> None:
@@ -339,6 +353,7 @@ class Ledger:
 
     def _add_change(self, entry: Entry, heads: Heads) -> None:
         self.changes += 1
+        self._shared.begin(entry.key_hash)
         self.memory.drop(entry.key_hash)
         self._absent.discard(entry.key_hash)
         self._add(entry)

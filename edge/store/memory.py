@@ -14,10 +14,17 @@ _ENTRY_COST = 1000
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The stored responses of a key, the newest first."""
+    """The stored responses of a key, the newest first.
+
+    Attributes:
+        stripe: where to look whether another process that owns the key has changed something, -1 for our own.
+        stamp: what stood there.
+    """
 
     key: bytes
     stored: tuple[StoredResponse, ...]
+    stripe: int = -1
+    stamp: int = 0
 
 
 class Memory:

@@ -20,6 +20,9 @@ _FIELDS = struct.Struct("<8sII36s")
 _CRC = struct.Struct("<I")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
+# Left with everything written, and not synced.
+_WRITTEN = 2
+
 
 class Node:
     """A node directory, locked.
@@ -56,9 +59,9 @@ class Node:
             self.close()
             raise
 
-    def mark(self, *, clean: bool) -> None:
-        """Note whether what is on disk is whole; StoreError if that cannot be noted."""
-        fields = _FIELDS.pack(_MAGIC, FORMAT, clean, _boot())
+    def mark(self, *, clean: bool, synced: bool = True) -> None:
+        """Note whether what is on disk is whole, until the power is cut if not `synced`; StoreError if that fails."""
+        fields = _FIELDS.pack(_MAGIC, FORMAT, 0 if not clean else 1 if synced else _WRITTEN, _boot())
         try:
             os.pwrite(self._control, fields + _CRC.pack(crc32(fields)), 0)
             os.fdatasync(self._control)
@@ -92,7 +95,8 @@ class Node:
                 f"{self.path} has store format {version} and this program knows only formats 1 to {FORMAT}: "
                 "use the program that made it, or another directory"
             )
-        return bool(clean), boot == _boot()
+        is_this_boot = boot == _boot()
+        return clean == 1 or (clean == _WRITTEN and is_this_boot), is_this_boot
 
 
 def _boot() -> bytes:

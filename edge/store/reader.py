@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from edge.errors import StoreDamaged, StoreError
 from edge.ports import Piece
@@ -19,7 +20,7 @@ from edge.store.buffers import LARGE, Buffers
 from edge.store.index import Index, Place
 from edge.store.ledger import Ledger
 from edge.store.record import HEADER_SIZE, Kind, check_body, check_header
-from edge.store.segment import WINDOW, Segment, Segments
+from edge.store.segment import WINDOW, Segment
 
 #: Seconds after which what the disk has not returned counts as gone.
 PATIENCE = 10.0
@@ -40,6 +41,14 @@ class Chunk:
     end: int
 
 
+class Opened(Protocol):
+    """The segments that can be read."""
+
+    def get(self, segment_id: int) -> Segment | None:
+        """Return a segment, None when it is gone."""
+        ...
+
+
 class Reader:
     """Reads records.
 
@@ -47,7 +56,7 @@ class Reader:
         patience: seconds after which a read that the disk has not answered fails.
     """
 
-    def __init__(self, segments: Segments, index: Index, pool: Executor) -> None:
+    def __init__(self, segments: Opened, index: Index, pool: Executor) -> None:
         self._segments, self._index, self._pool = segments, index, pool
         self._buffers = Buffers()
         self.patience, self._waiting = PATIENCE, 0

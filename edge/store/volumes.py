@@ -24,6 +24,7 @@ from edge.store.fill import Fill
 from edge.store.passing import Passing
 from edge.store.reader import DiskSource, MemorySource
 from edge.store.settings import Settings
+from edge.store.shared import Shared
 
 log = logging.getLogger("edge.store")
 
@@ -50,18 +51,19 @@ class Volumes:
         *,
         quotas: Mapping[str, int],
         site_of: Callable[[bytes], str | None],
+        shared: Shared | None = None,
     ) -> Self:
         """Open the node directory at `path`; each site in `quotas` has its part of all that `settings` give.
 
         StoreError: a volume is in use, of another format, not ours, or too small.
         """
-        common = await Disk.start(path, settings.part(settings.quota - sum(quotas.values())), clock)
+        common = await Disk.start(path, settings.part(settings.quota - sum(quotas.values())), clock, shared)
         of_sites: dict[str, Disk] = {}
         try:
             # Only now: the lock of the node directory is ours.
             await asyncio.to_thread(_delete_others, path / FOLDER, quotas)
             for name, part in quotas.items():
-                of_sites[name] = await Disk.start(path / FOLDER / name, settings.part(part), clock)
+                of_sites[name] = await Disk.start(path / FOLDER / name, settings.part(part), clock, shared)
         except StoreError:
             await _close([common, *of_sites.values()])
             raise
@@ -70,6 +72,17 @@ class Volumes:
     async def close(self) -> None:
         """Close every volume."""
         await _close(self._all)
+
+    async def retire(self) -> None:
+        """Let another process have every volume, and find nothing from now on."""
+        async with asyncio.TaskGroup() as group:
+            for disk in self._all:
+                group.create_task(disk.retire())
+
+    async def keep_only(self, is_kept: Callable[[bytes], bool]) -> None:
+        """Remove what is stored under the key hashes that are not to be kept, and wait until that is written."""
+        for disk in self._all:
+            await disk.keep_only(is_kept)
 
     async def flush(self) -> None:
         """Write what waits in every volume now; StoreError if a disk does not take it."""

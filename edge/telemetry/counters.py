@@ -3,7 +3,9 @@
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
+from operator import add
 from typing import final
 
 from edge.ports import Record
@@ -16,14 +18,12 @@ Labels = tuple[str, ...]
 
 
 @final
+@dataclass(slots=True)
 class Histogram:
     """Counts of values in seconds by bucket, and their sum."""
 
-    __slots__ = ("buckets", "sum")
-
-    def __init__(self) -> None:
-        self.buckets = [0] * (len(SECONDS) + 1)
-        self.sum = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(SECONDS) + 1))
+    sum: float = 0.0
 
     def observe(self, values: Sequence[float], times: int = 1) -> None:
         """Count values, each so many `times`."""
@@ -31,6 +31,11 @@ class Histogram:
         for seconds in values:
             buckets[bisect_left(SECONDS, seconds)] += times
         self.sum += sum(values) * times
+
+    def add(self, other: "Histogram") -> None:
+        """Add the counts of another."""
+        self.buckets = list(map(add, self.buckets, other.buckets))
+        self.sum += other.sum
 
     def cumulative(self) -> list[int]:
         """Return for each upper bound, infinity last, how many values are at or below it."""
@@ -83,14 +88,18 @@ class Counters:
         self.first_byte.observe([each.first_byte_seconds for each in records], times)
         if record.detail:
             self._add_named(self.reasons, record.detail, count)
-        if record.origin_status is not None:
-            code = _code(record.origin_status)
-            self.origin_codes[code] = self.origin_codes.get(code, 0) + count
+        self.add_origin(records, times)
+        if not record.complete:
+            self.incomplete += count
+
+    def add_origin(self, records: Sequence[Record], times: int = 1) -> None:
+        """Count what exchanges that were `alike` asked of the origin, each so many `times`."""
+        if records[0].origin_status is not None:
+            code = _code(records[0].origin_status)
+            self.origin_codes[code] = self.origin_codes.get(code, 0) + len(records) * times
         self.origin_duration.observe(
             [each.origin_seconds for each in records if each.origin_seconds is not None], times
         )
-        if not record.complete:
-            self.incomplete += count
 
     def add_event(self, name: str, amount: int) -> None:
         """Count a named event."""

@@ -25,6 +25,10 @@ class StoreStats:
     is_storing: bool
 
 
+#: Of a store that is not open.
+NO_STORE = StoreStats(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, is_storing=True)
+
+
 @dataclass(frozen=True, slots=True)
 class OriginStats:
     """The connections to one origin at one moment, and the requests waiting for one."""

@@ -1,7 +1,8 @@
 """The Prometheus and OpenMetrics text of all metrics, rendered when it is asked for."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import assert_never, final
 
 from prometheus_client import CollectorRegistry
@@ -11,29 +12,28 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from edge.telemetry.counters import Histogram, Labels
-from edge.telemetry.gauges import Gauges
-from edge.telemetry.recorder import Recorder
 from edge.telemetry.schema import METRICS, SECONDS
 from edge.telemetry.schema import Metric as Entry
+from edge.telemetry.snapshot import Snapshot
 
 Samples = Iterable[tuple[Labels, float | Histogram]]
 
 
 @final
 class Exposition(Collector):
-    """What `/metrics` answers: the edge's metrics and those of its process."""
+    """What `/metrics` answers: the edge's metrics, and those of its processes together."""
 
-    def __init__(self, recorder: Recorder, gauges: Gauges, *, version: str, node: str) -> None:
-        self._recorder = recorder
-        self._gauges = gauges
+    def __init__(self, *, version: str, node: str, processes: Callable[[], Iterable[int]]) -> None:
+        """Name the node; `processes` are the ids of those it consists of."""
+        self._snapshot = Snapshot()
         self._build: Labels = (version, node)
+        self._processes = processes
         self._registry = CollectorRegistry()
         self._registry.register(self)
-        ProcessCollector(registry=self._registry)
 
-    def render(self, accept: str = "") -> tuple[bytes, str]:
+    def render(self, snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
         """Return the text in the form that the Accept field `accept` prefers, and its media type."""
-        self._recorder.settle()
+        self._snapshot = snapshot
         encode, media_type = choose_encoder(accept)
         return encode(self._registry), media_type
 
@@ -46,48 +46,48 @@ class Exposition(Collector):
         samples = self._samples()
         for entry in METRICS:
             yield _family(entry, samples[entry.name])
+        yield from _process_metrics(self._processes())
 
     def _samples(self) -> dict[str, Samples]:
         return self._exchange_samples() | self._origin_samples() | self._node_samples()
 
     def _exchange_samples(self) -> dict[str, Samples]:
-        counters = self._recorder.counters
+        counted = self._snapshot
         octets: defaultdict[Labels, float] = defaultdict(float)
         lookups: defaultdict[Labels, float] = defaultdict(float)
-        for (site, _method, _code, outcome), series in counters.series.items():
-            octets[site,] += series.bytes
+        for (site, _method, _code, outcome), (requests, sent) in counted.series.items():
+            octets[site,] += sent
             if outcome != "-":
-                lookups[site, outcome] += series.requests
+                lookups[site, outcome] += requests
         return {
-            "edge_http_requests_total": [(labels, series.requests) for labels, series in counters.series.items()],
-            "edge_http_request_duration_seconds": counters.durations.items(),
-            "edge_http_ttfb_seconds": [((), counters.first_byte)],
+            "edge_http_requests_total": [(labels, requests) for labels, (requests, _) in counted.series.items()],
+            "edge_http_request_duration_seconds": counted.durations.items(),
+            "edge_http_ttfb_seconds": [((), counted.first_byte)],
             "edge_http_response_bytes_total": octets.items(),
-            "edge_http_incomplete_responses_total": [((), counters.incomplete)],
+            "edge_http_incomplete_responses_total": [((), counted.incomplete)],
             "edge_cache_lookups_total": lookups.items(),
-            "edge_reasons_total": _labelled(counters.reasons),
-            "edge_events_total": _labelled(counters.events),
+            "edge_reasons_total": _labelled(counted.reasons),
+            "edge_events_total": _labelled(counted.events),
         }
 
     def _origin_samples(self) -> dict[str, Samples]:
-        counters = self._recorder.counters
-        origins = self._gauges.origins()
-        active = [((origin.name, "active"), origin.active) for origin in origins]
-        idle = [((origin.name, "idle"), origin.idle) for origin in origins]
+        counted = self._snapshot
+        active = [((origin.name, "active"), origin.active) for origin in counted.origins]
+        idle = [((origin.name, "idle"), origin.idle) for origin in counted.origins]
         return {
-            "edge_origin_requests_total": _labelled(counters.origin_codes),
-            "edge_origin_request_duration_seconds": [((), counters.origin_duration)],
+            "edge_origin_requests_total": _labelled(counted.origin_codes),
+            "edge_origin_request_duration_seconds": [((), counted.origin_duration)],
             "edge_origin_connections": active + idle,
-            "edge_origin_queue": [((origin.name,), origin.waiting) for origin in origins],
+            "edge_origin_queue": [((origin.name,), origin.waiting) for origin in counted.origins],
         }
 
     def _node_samples(self) -> dict[str, Samples]:
-        store = self._gauges.store()
+        counted, store = self._snapshot, self._snapshot.store
         return {
-            "edge_http_requests_in_flight": [((), self._gauges.in_flight())],
-            "edge_connections": [((), self._gauges.connections())],
+            "edge_http_requests_in_flight": [((), counted.in_flight)],
+            "edge_connections": [((), counted.connections)],
             "edge_tls_cert_not_after_timestamp_seconds": [
-                ((name,), not_after) for name, not_after in self._gauges.certificates()
+                ((name,), not_after) for name, not_after in counted.certificates.items()
             ],
             "edge_cache_objects": [((), store.objects)],
             "edge_cache_bytes": [(("disk",), store.disk_bytes), (("memory",), store.memory_bytes)],
@@ -102,9 +102,22 @@ class Exposition(Collector):
             "edge_cache_scrubbed_bytes_total": [((), store.scrubbed_bytes)],
             "edge_cache_write_errors_total": [((), store.write_errors)],
             "edge_cache_storing": [((), store.is_storing)],
-            "edge_log_dropped_total": [((), self._recorder.log_dropped)],
+            "edge_log_dropped_total": [((), counted.log_dropped)],
             "edge_build_info": [(self._build, 1)],
         }
+
+
+def _process_metrics(processes: Iterable[int]) -> Iterator[Metric]:
+    """Yield what the system knows of `processes`: sums, and the start of the first of them."""
+    merged: dict[str, Metric] = {}
+    for pid in processes:
+        for family in ProcessCollector(pid=partial(int, pid), registry=None).collect():
+            mine = merged.setdefault(family.name, family)
+            if mine is not family:
+                combine = min if "start_time" in family.name else sum
+                pairs = zip(mine.samples, family.samples, strict=True)
+                mine.samples = [one._replace(value=combine((one.value, other.value))) for one, other in pairs]
+    yield from merged.values()
 
 
 def _labelled(counts: Mapping[str, int]) -> Samples:

@@ -1,8 +1,6 @@
 """The port `Telemetry`: everything that happened passes here once."""
 
-import math
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import final
 
 from edge.clock import Clock
@@ -10,9 +8,8 @@ from edge.ports import ReadyAnswer, Record
 from edge.semantics.messages import Request
 from edge.telemetry.access_log import AccessLog
 from edge.telemetry.counters import Counters, alike
-from edge.telemetry.gauges import Gauges
 from edge.telemetry.ring import Ring
-from edge.telemetry.windows import WINDOWS, Windows
+from edge.telemetry.windows import Windows
 
 RING_CAPACITY = 1000
 # So many different answers are tallied, and so many exchanges wait, before they are counted.
@@ -72,6 +69,10 @@ class Recorder:
         if self.access_log is not None:
             self.access_log.write(record)
 
+    def relayed(self, record: Record) -> None:
+        """Count what an exchange for another worker asked of the origin."""
+        self._counters.add_origin([record])
+
     def answered(self, answer: ReadyAnswer, request: Request, client: str, now: float) -> None:
         """Count one exchange that a ready answer was the answer of; without a log, no sooner than it is looked at."""
         if self.access_log is not None:
@@ -108,31 +109,3 @@ class Recorder:
     def log_dropped(self) -> int:
         """How many access log lines were lost."""
         return 0 if self.access_log is None else self.access_log.dropped
-
-    def stats(self, gauges: Gauges) -> dict[str, object]:
-        """Return what the dashboard shows, as JSON can take it."""
-        self.settle()
-        return {
-            "uptime_seconds": math.floor(self.windows.uptime()),
-            "windows": {name: self.windows.summary(span) for name, span in WINDOWS.items()},
-            "totals": self._totals(),
-            "requests_in_flight": gauges.in_flight(),
-            "connections": gauges.connections(),
-            "store": asdict(gauges.store()),
-            "origins": [asdict(origin) for origin in gauges.origins()],
-        }
-
-    def _totals(self) -> dict[str, object]:
-        outcomes: dict[str, int] = {}
-        for (_site, _method, _code, outcome), series in self.counters.series.items():
-            outcomes[outcome] = outcomes.get(outcome, 0) + series.requests
-        return {
-            "requests": sum(outcomes.values()),
-            "bytes": sum(series.bytes for series in self.counters.series.values()),
-            "outcomes": outcomes,
-            "reasons": dict(self.counters.reasons),
-            "events": dict(self.counters.events),
-            "origin_requests": sum(self.counters.origin_codes.values()),
-            "incomplete_responses": self.counters.incomplete,
-            "log_dropped": self.log_dropped,
-        }

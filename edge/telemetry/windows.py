@@ -94,22 +94,22 @@ class Windows:
                 total.add(sums)
         return total
 
-    def summary(self, span: int) -> dict[str, object]:
-        """Return rates and ratios of the last `span` seconds; a ratio of nothing is None."""
-        sums = self.sums(span)
-        # A node younger than the window has not had the time to fill it.
-        seconds = min(span, max(1.0, self.uptime()))
-        return {
-            "requests": sums.requests,
-            "requests_per_second": sums.requests / seconds,
-            "bytes": sums.bytes,
-            "bytes_per_second": sums.bytes / seconds,
-            "hit_ratio": _ratio(sums.hits, sums.lookups),
-            "byte_hit_ratio": _ratio(sums.hit_bytes, sums.lookup_bytes),
-            "origin_requests": sums.forwards,
-            "origin_offload": None if not sums.requests else 1 - sums.forwards / sums.requests,
-            "statuses": {f"{digit}xx": sums.statuses[digit] for digit in range(1, 6)},
-        }
+
+def summary(sums: Sums, span: int, uptime: float) -> dict[str, object]:
+    """Return rates and ratios of the last `span` seconds; a ratio of nothing is None."""
+    # A node younger than the window has not had the time to fill it.
+    seconds = min(span, max(1.0, uptime))
+    return {
+        "requests": sums.requests,
+        "requests_per_second": sums.requests / seconds,
+        "bytes": sums.bytes,
+        "bytes_per_second": sums.bytes / seconds,
+        "hit_ratio": _ratio(sums.hits, sums.lookups),
+        "byte_hit_ratio": _ratio(sums.hit_bytes, sums.lookup_bytes),
+        "origin_requests": sums.forwards,
+        "origin_offload": None if not sums.requests else 1 - sums.forwards / sums.requests,
+        "statuses": {f"{digit}xx": sums.statuses[digit] for digit in range(1, 6)},
+    }
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -16,6 +16,9 @@ class RecordingTelemetry:
         """Keep the record."""
         self.records.append(record)
 
+    def relayed(self, record: Record) -> None:
+        """Forget the record."""
+
     def count(self, counter: str, amount: int = 1) -> None:
         """Add to a counter."""
         self.counters[counter] += amount

@@ -116,8 +116,15 @@ class Origin:
         raise failure
 
     async def _dial(self, address: str) -> Connection:
-        _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(self._clock, self.settings.timeouts),
+        loop = asyncio.get_running_loop()
+
+        def made() -> Connection:
+            return Connection(self._clock, self.settings.timeouts)
+
+        if self.settings.path is not None:
+            return (await loop.create_unix_connection(made, self.settings.path))[1]
+        _, connection = await loop.create_connection(
+            made,
             address,
             self.settings.port,
             ssl=self._tls,

@@ -53,6 +53,7 @@ class OriginSettings:
         verify: whether its certificate must be valid for `server_name`.
         ca_file: certificates to trust instead of the system's.
         server_name: the name asked for and verified in TLS, `host` when None.
+        path: the address of a Unix socket to connect to instead of host and port.
     """
 
     name: str
@@ -65,3 +66,4 @@ class OriginSettings:
     verify: bool = True
     ca_file: str | None = None
     server_name: str | None = None
+    path: str | None = None

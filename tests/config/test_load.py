@@ -207,6 +207,14 @@ def test_sites_with_a_quota_leave_room_to_the_others(tmp_path):
     assert load(path, {"cache.max_size": "88MiB"}, {}).sites[3].quota == 24 << 20
 
 
+def test_a_site_with_a_quota_needs_a_single_worker(tmp_path):
+    site = '[[site]]\nhosts = ["a"]\norigin = "app"\nquota = "24MiB"\n'
+    path = written(tmp_path, f"workers = 2\n{GOOD}{site}")
+    [problem] = problems(path)
+    assert "site[1].quota: needs workers = 1: 2 workers cannot divide it yet" in str(problem)
+    assert load(path, {"workers": 1}, {}).sites[1].quota == 24 << 20
+
+
 def test_all_problems_are_told_at_once(tmp_path):
     text = '[[listen]]\naddress = ":1"\nport = 2\n[cache]\nmemory = "1KiB"\nsize = 1\n[site]\nhosts = []\n'
     found = problems(written(tmp_path, text), {"nonsense": 1}, {"EDGE_CACHE__PATHH": "x", "EDGE_SITE__4__ORIGIN": "a"})

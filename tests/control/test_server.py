@@ -2,6 +2,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 import re
 
 import aiohttp
@@ -14,6 +15,7 @@ from edge.control.server import Control
 from edge.telemetry.gauges import Gauges, OriginStats, StoreStats
 from edge.telemetry.metrics import Exposition
 from edge.telemetry.recorder import Recorder
+from edge.telemetry.snapshot import take
 
 STORE = StoreStats(
     objects=1, disk_bytes=2, disk_capacity=3, index_bytes=1, memory_bytes=4, memory_capacity=5, waiting_bytes=0,
@@ -27,21 +29,28 @@ class Node:
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
-        self.recorder = recorder = Recorder(SystemClock(), ["a.example"])
+        self.recorder = Recorder(SystemClock(), ["a.example"])
         self.failing = False
         sources = Sources(
             node="n1",
             version="9.9",
             stats=self.stats,
-            metrics=Exposition(recorder, GAUGES, version="9.9", node="n1").render,
-            unready=lambda: self.reasons,
+            metrics=self.metrics,
+            unready=self.unready,
         )
         self.control = Control(sources, names=["Admin.Example"])
 
-    def stats(self) -> dict[str, object]:
+    async def unready(self) -> list[str]:
+        return self.reasons
+
+    async def stats(self) -> dict[str, object]:
         if self.failing:
             raise KeyError("secret detail")
-        return self.recorder.stats(GAUGES)
+        return take(self.recorder, GAUGES).stats()
+
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        exposition = Exposition(version="9.9", node="n1", processes=lambda: [os.getpid()])
+        return exposition.render(take(self.recorder, GAUGES), accept)
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pytest
 from edge.errors import UpstreamClosed, UpstreamTimeout
 from edge.semantics.dates import format_date
 from edge.semantics.messages import Response
+from edge.testing.clock import ManualClock
 from edge.testing.responder import RecordingResponder
-from edge.testing.upstream import Answer
+from edge.testing.upstream import Answer, ScriptedUpstream
 from tests.exchange.world import FRESH, World
 
 
@@ -53,6 +54,31 @@ async def test_a_follower_makes_the_lead_fill_for_both() -> None:
     assert "collapsed" in follower.result().cache_status
     assert len(short.world.asked) == 1
     short.world.assert_idle()
+
+
+class Ring:
+    """Another worker, which owns every key but `/mine`."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.other = ScriptedUpstream(self.clock, lambda _: Answer(content=[b"theirs"]))
+
+    def owner(self, key: bytes) -> ScriptedUpstream | None:
+        return None if b"/mine" in key else self.other
+
+    async def invalidate(self, key: bytes) -> None:
+        """Do nothing: nothing is stored."""
+
+
+async def test_what_another_worker_owns_is_asked_of_that_worker() -> None:
+    ring = Ring()
+    short = Short(ring=ring)
+    short.world.upstream.answers(Answer(fields=[FRESH, short.date], content=[b"ours"]))
+    got, _ = await short.get(path=b"/mine")
+    assert bytes(got.content) == b"ours"
+    assert short.begin(path=b"/theirs") is None
+    assert (await short.world.get(path=b"/theirs")).content == b"theirs"
+    assert (len(short.world.asked), len(ring.other.requests)) == (1, 1)
 
 
 async def test_content_that_does_not_come_whole_is_filled() -> None:

@@ -79,9 +79,10 @@ class World:
         self.store = MemoryStore(self.pauses)
         self.upstream = ScriptedUpstream(self.clock, lambda _: Answer(fields=[FRESH]), self.pauses)
         self.telemetry = RecordingTelemetry()
+        ring = site.pop("ring", None)
         rules = site.pop("freshness", FreshnessRules(heuristic=profile.heuristic))
         self.site = Site("a.test", (b"a.test",), "main", profile=profile, freshness=rules, **site)
-        context = Context(self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge")
+        context = Context(self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge", ring)
         self.driver = Driver(Sites([self.site]), context)
 
     @property

@@ -47,12 +47,13 @@ class Running:
         return self.process.returncode, written.decode()
 
     def is_anything_left(self) -> bool:
-        """Return whether a process of its group is alive."""
-        try:
-            os.killpg(self.process.pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
+        """Return whether a process of its group is alive; one that only waits to be reaped is not."""
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                state, _, group = status.read_text().rpartition(")")[2].split()[:3]
+                if int(group) == self.process.pid and state != "Z":
+                    return True
+        return False
 
 
 @asynccontextmanager

@@ -45,8 +45,14 @@ async def read_and_check(
 
 
 def peak_memory(node: Running) -> int:
-    """Return the most memory the node has had resident, in octets."""
-    for line in Path(f"/proc/{node.process.pid}/status").read_text().splitlines():
+    """Return the most memory the node's processes have had resident, in octets."""
+    pid = node.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(map(_peak, [str(pid), *children]))
+
+
+def _peak(pid: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         name, _, value = line.partition(":")
         if name == "VmHWM":
             return int(value.removesuffix("kB")) * 1024

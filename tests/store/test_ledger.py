@@ -10,6 +10,7 @@ from edge.store.index import Index
 from edge.store.ledger import Ledger
 from edge.store.memory import Memory
 from edge.store.record import Kind
+from edge.store.shared import Shared
 from tests.store.keeping import MIB, a_stored
 
 HASH = bytes(16)
@@ -19,7 +20,7 @@ ONE, TWO = b"generat1", b"generat2"
 @pytest.fixture
 async def ledger(tmp_path):
     index = Index.open(tmp_path, 2 * MIB)
-    yield Ledger(index, Memory(MIB))
+    yield Ledger(index, Memory(MIB), Shared.alone())
     index.close()
 
 

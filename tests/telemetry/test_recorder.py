@@ -18,6 +18,8 @@ from edge.telemetry.recorder import Recorder
 from edge.telemetry.reference import markdown
 from edge.telemetry.ring import Ring
 from edge.telemetry.schema import METRICS, SECONDS
+from edge.telemetry.snapshot import take
+from edge.telemetry.windows import summary
 
 ROOT = Path(__file__).parents[2]
 GAUGES = Gauges(
@@ -67,8 +69,17 @@ def recorder(clock):
     return Recorder(clock, ["a.example"])
 
 
+def rendered(recorder: Recorder, accept: str = "") -> tuple[bytes, str]:
+    exposition = Exposition(version="1.2", node="n", processes=lambda: [os.getpid()])
+    return exposition.render(take(recorder, GAUGES), accept)
+
+
+def window(recorder: Recorder, span: int) -> dict[str, object]:
+    return summary(recorder.windows.sums(span), span, recorder.windows.uptime())
+
+
 def exposed(recorder: Recorder) -> dict[str, float]:
-    text, media_type = Exposition(recorder, GAUGES, version="1.2", node="n").render()
+    text, media_type = rendered(recorder)
     assert media_type.startswith("text/plain")
     samples = [line.rsplit(" ", 1) for line in text.decode().splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in samples}
@@ -147,13 +158,13 @@ def test_a_value_past_the_last_bound_is_counted(recorder):
 
 
 def test_open_metrics_is_given_to_who_prefers_it(recorder):
-    text, media_type = Exposition(recorder, GAUGES, version="1", node="n").render("application/openmetrics-text")
+    text, media_type = rendered(recorder, "application/openmetrics-text")
     assert media_type.startswith("application/openmetrics-text")
     assert text.endswith(b"# EOF\n")
 
 
 def test_every_metric_is_exposed_with_its_type_and_sentence(recorder):
-    text = Exposition(recorder, GAUGES, version="1", node="n").render()[0].decode()
+    text = rendered(recorder)[0].decode()
     for metric in METRICS:
         assert f"# TYPE {metric.name} {metric.type}\n" in text
         assert f"# HELP {metric.name} {metric.sentence}\n" in text
@@ -168,31 +179,31 @@ def test_windows_forget_what_is_older_than_they_are(recorder, clock):
     recorder.exchange_ended(record())
     clock.time += 9
     recorder.exchange_ended(miss(bytes_out=300))
-    assert recorder.windows.summary(10)["hit_ratio"] == 0.5
-    assert recorder.windows.summary(10)["byte_hit_ratio"] == 0.25
-    assert recorder.windows.summary(10)["origin_offload"] == 0.5
+    assert window(recorder, 10)["hit_ratio"] == 0.5
+    assert window(recorder, 10)["byte_hit_ratio"] == 0.25
+    assert window(recorder, 10)["origin_offload"] == 0.5
     clock.time += 1
-    assert recorder.windows.summary(10)["requests"] == 1
-    assert recorder.windows.summary(60)["requests"] == 2
+    assert window(recorder, 10)["requests"] == 1
+    assert window(recorder, 60)["requests"] == 2
     clock.time += 600
-    assert recorder.windows.summary(600)["hit_ratio"] is None
+    assert window(recorder, 600)["hit_ratio"] is None
     recorder.exchange_ended(record(status=304))
-    assert recorder.windows.summary(600)["statuses"] == {"1xx": 0, "2xx": 0, "3xx": 1, "4xx": 0, "5xx": 0}
+    assert window(recorder, 600)["statuses"] == {"1xx": 0, "2xx": 0, "3xx": 1, "4xx": 0, "5xx": 0}
 
 
 def test_rates_are_those_of_the_time_there_was(recorder, clock):
     for _ in range(4):
         recorder.exchange_ended(record())
     clock.time += 2
-    assert recorder.windows.summary(10)["requests_per_second"] == 2
-    assert recorder.windows.summary(10)["bytes_per_second"] == 200
+    assert window(recorder, 10)["requests_per_second"] == 2
+    assert window(recorder, 10)["bytes_per_second"] == 200
 
 
 def test_stats_are_json(recorder, clock):
     recorder.exchange_ended(miss(complete=False))
     recorder.count("collapsed")
     clock.time += 61.5
-    stats = json.loads(json.dumps(recorder.stats(GAUGES)))
+    stats = json.loads(json.dumps(take(recorder, GAUGES).stats()))
     assert stats["uptime_seconds"] == 61
     assert stats["totals"] == {
         "requests": 1, "bytes": 100, "outcomes": {"MISS": 1}, "reasons": {"no-store": 1}, "events": {"collapsed": 1},

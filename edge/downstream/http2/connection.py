@@ -126,6 +126,8 @@ class Http2(asyncio.Protocol):
             Setting.NO_RFC7540_PRIORITIES: 1,
         }
         self._sender.frame(settings(ours) + window_update(0, CONNECTION_WINDOW - WINDOW))
+        if self._listener.is_draining:
+            self._begin_shutdown()
 
     def pong(self) -> None:
         """Take note that our PING was answered: whatever the client asked before it heard of the shutdown is here."""
@@ -140,11 +142,14 @@ class Http2(asyncio.Protocol):
     # What the listener calls.
 
     def close_if_idle(self) -> None:
-        """Begin to close, in two steps, so that no request is lost (RFC 9113 §6.8)."""
+        """Begin to close, in two steps, so that no request is lost (RFC 9113 §6.8).
+
+        A new connection is given a moment, as its preface may be on its way.
+        """
         if self._intake.has_begun:
             self._begin_shutdown()
         else:
-            self._transport.close()
+            self._deadline = min(self._deadline, self._loop.time() + _SHUTDOWN_GRACE)
 
     def abort(self) -> None:
         """Reset the connection; does nothing once it is gone."""

@@ -1,0 +1,252 @@
+"""A node: the supervisor with the workers of one configuration under it, and the admin plane of all of them."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edge.app import make_sites, open_purges
+from edge.clock import SystemClock
+from edge.config.errors import ConfigError
+from edge.config.model import Config
+from edge.config.show import show
+from edge.downstream.listener import bind
+from edge.errors import EdgeError
+from edge.purges.node import NodePurges
+from edge.store.shared import SIZE as SHARED_SIZE
+from edge.supervisor import sockets as listening
+from edge.supervisor.channel import Reopen, Told
+from edge.supervisor.commands import Commands, reply
+from edge.supervisor.faults import Refused, StartError
+from edge.supervisor.fork import Become
+from edge.supervisor.notify import Notify
+from edge.supervisor.page import Page
+from edge.supervisor.plan import Plan, State, find
+from edge.supervisor.supervisor import Supervisor
+from edge.tasks import cancel_all
+from edge.telemetry.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from edge.control.server import Control
+    from edge.telemetry.metrics import Exposition
+
+log = logging.getLogger("edge.node")
+
+# What the admin plane needs, and nothing else: importing it takes as long as all the rest of the start.
+_OF_CONTROL = ("importlib.metadata", "edge.administration", "edge.telemetry.metrics")
+
+_decode = msgspec.msgpack.Decoder(Snapshot).decode
+
+
+class Node:
+    """One node of several processes, of which this is the first.
+
+    Args:
+        config: what to begin with.
+        load: returns the configuration as it is when it is called; ConfigError when there is a problem.
+        become: is a worker, in a fork of this process.
+    """
+
+    def __init__(self, config: Config, load: Callable[[], Config], become: Become) -> None:
+        self._config, self._load, self._become = config, load, become
+        self._ended = Snapshot()
+        self._left: State | None = find()
+        self._notify = Notify(os.environ)
+        self._sockets = listening.Sockets(bind)
+        self._exposition: Exposition
+        self._purges: NodePurges | None = None
+        self._control: Control | None = None
+
+    async def run(self, ready: Callable[[Sequence[str]], None]) -> None:
+        """Serve until SIGTERM or SIGINT; `ready` is given the URLs once clients are accepted.
+
+        Raises:
+            StartError: with a sentence that says what is in the way.
+        """
+        plan = planned(self._config)
+        self._hold_sockets(plan)
+        bound = self._sockets.open(plan.addresses)
+        self._nodes = supervisor = self._supervisor()
+        if self._left is not None:
+            self._ended = _decode(self._left.numbers)
+            await supervisor.adopt(self._left)
+        commands = Commands({"reload": lambda _: supervisor.reload(), "upgrade": supervisor.upgrade})
+        self._handle_signals()
+        try:
+            await self._listen(commands)
+
+            async def begun() -> None:
+                # Clients are served already.
+                await asyncio.to_thread(self._import_control)
+                await self._start_control()
+                ready(_urls(self._config, bound))
+                if self._left is not None and self._left.reply is not None:
+                    reply(self._left.reply, supervisor.problems)
+
+            await supervisor.run(plan, begun)
+        finally:
+            commands.stop()
+            if self._control is not None:
+                await self._control.stop()
+            if self._purges is not None:
+                self._purges.close()
+            await cancel_all()
+
+    def _supervisor(self) -> Supervisor:
+        self._page = Page.create(SHARED_SIZE) if self._left is None else Page(self._left.page)
+        return Supervisor(
+            self._loaded,
+            _check_program,
+            sockets=self._sockets,
+            page=self._page,
+            notify=self._notify,
+            ended=self._add_ended,
+            numbers=lambda: msgspec.msgpack.encode(self._ended),
+            become=self._become,
+        )
+
+    def _hold_sockets(self, plan: Plan) -> None:
+        """Hold the sockets that the program before this one, or the service manager, has bound."""
+        if self._left is not None:
+            for address, fd in self._left.sockets:
+                self._sockets.adopt(address, socket.socket(fileno=fd))
+        unasked = self._sockets.adopt_given(listening.given_by_manager(os.environ), plan.addresses)
+        if unasked:
+            raise StartError(f"the service manager listens on {unasked[0]}, which the configuration does not mention")
+
+    async def _listen(self, commands: Commands) -> None:
+        folder = control_folder(self._config)
+        try:
+            await commands.start(folder)
+        except OSError as error:
+            raise StartError(f"{folder} cannot be used: {error.strerror}") from error
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        supervisor = self._nodes
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, supervisor.stop)
+        loop.add_signal_handler(signal.SIGHUP, supervisor.reload_soon)
+        loop.add_signal_handler(signal.SIGUSR1, supervisor.say, Reopen())
+        loop.add_signal_handler(signal.SIGUSR2, supervisor.upgrade_soon)
+
+    def _loaded(self) -> Plan:
+        try:
+            return planned(self._load())
+        except ConfigError as error:
+            raise Refused([str(problem) for problem in error.problems]) from error
+
+    def _import_control(self) -> None:
+        if self._config.admin.address is not None:
+            for name in _OF_CONTROL:
+                import_module(name)
+
+    async def _start_control(self) -> None:
+        address = self._config.admin.address
+        if address is None:
+            return
+        from importlib.metadata import version  # noqa: PLC0415 - see _OF_CONTROL
+
+        from edge.administration import make_control, make_purging  # noqa: PLC0415
+        from edge.control.routes import Sources  # noqa: PLC0415
+        from edge.telemetry.metrics import Exposition  # noqa: PLC0415
+
+        self._exposition = Exposition(
+            version=version("foreland"), node=self._config.node, processes=lambda: self._nodes.pids
+        )  # fmt: skip
+        sources = Sources(
+            node=self._config.node,
+            version=version("foreland"),
+            stats=self._stats,
+            metrics=self._metrics,
+            unready=self._unready,
+        )
+        config, clock = self._config, SystemClock()
+        # The workers have made the log by now: without one, nothing would tell what was purged.
+        self._purges = await asyncio.to_thread(open_purges, config, clock, self._page, holds=True)
+        purging = make_purging(config, make_sites(config), self._purges, clock=clock, flush=_nothing, count=self._count)
+        try:
+            self._control = await asyncio.to_thread(make_control, config, sources, purging)
+            url = await self._control.start(address.host, address.port)
+        except EdgeError as error:
+            raise StartError(str(error)) from error
+        except OSError as error:
+            raise StartError(f"the admin plane cannot listen on {address}: {error.strerror}") from error
+        log.info("admin plane on %s", url)
+
+    async def _stats(self) -> dict[str, object]:
+        return {**(await self._snapshot()).stats(), "processes": len(self._nodes.pids)}
+
+    async def _metrics(self, accept: str) -> tuple[bytes, str]:
+        return self._exposition.render(await self._snapshot(), accept)
+
+    async def _unready(self) -> list[str]:
+        reasons = [self._nodes.state] if self._nodes.state else []
+        return reasons + sorted({reason for told in await self._nodes.reports() for reason in told.unready})
+
+    async def _snapshot(self) -> Snapshot:
+        total = _decode(msgspec.msgpack.encode(self._ended))
+        for told in await self._nodes.reports():
+            total.add(_decode(told.numbers))
+        return total
+
+    def _count(self, event: str) -> None:
+        """Count what happened in the admin plane."""
+        self._ended.events[event] = self._ended.events.get(event, 0) + 1
+
+    def _add_ended(self, told: Told) -> None:
+        self._ended.add(_decode(told.numbers).totals_only())
+
+
+def planned(config: Config) -> Plan:
+    """Return the plan of a configuration."""
+    return Plan(
+        config=show(config),
+        workers=config.workers,
+        addresses=[(listener.address.host, listener.address.port) for listener in config.listeners],
+        fixed={
+            "cache.path": str(config.cache.path),
+            "admin.address": str(config.admin.address),
+            "node": config.node,
+        },
+        drain_seconds=config.limits.drain_timeout,
+        stall_seconds=config.watchdog.kill,
+    )
+
+
+def control_folder(config: Config) -> Path:
+    """Return where the sockets of a node are."""
+    return config.cache.path / "run"
+
+
+async def _check_program() -> list[str]:
+    """Return what keeps the program that is installed now from serving what this one does."""
+    command = [word if word != "serve" else "check" for word in sys.orig_argv]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command[1:], stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await process.communicate()
+    if process.returncode == 0:
+        return []
+    return errors.decode(errors="replace").strip().splitlines()[-5:] or ["the new program cannot be run"]
+
+
+def _urls(config: Config, bound: Sequence[socket.socket]) -> list[str]:
+    found = []
+    for listener, each in zip(config.listeners, bound, strict=True):
+        host, port = each.getsockname()[:2]
+        scheme = "http" if listener.tls is None else "https"
+        found.append(f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
+    return found
+
+
+async def _nothing() -> None:
+    """Do not wait: a dry run does without what the workers have stored in the last moments."""
