@@ -174,11 +174,10 @@ def tls(certificates: Certificates, listener: ListenerConfig) -> TlsContexts | N
         raise StartError(f"no TLS on {listener.address}: {error}") from error
 
 
-def open_purges(config: Config, clock: Clock, shared: SharedEpoch, *, holds: bool) -> NodePurges:
-    """Return what was purged on the node; `holds` says whether anything is stored that may have been.
-
-    StoreError if the log cannot be used.
-    """
+def open_purges(config: Config, clock: Clock, shared: SharedEpoch) -> NodePurges:
+    """Return what was purged on the node; StoreError if the log cannot be used."""
+    # Without a log, nothing would tell what of it was purged.
+    holds = any(config.cache.path.rglob("*.seg"))
     return NodePurges(PurgeLog(config.cache.path / "purges", shared, holds=holds, now=clock.now()), shared)
 
 

@@ -20,7 +20,6 @@ from edge.config.model import Config
 from edge.config.show import show
 from edge.downstream.listener import bind
 from edge.errors import EdgeError
-from edge.purges.node import NodePurges
 from edge.store.shared import SIZE as SHARED_SIZE
 from edge.supervisor import sockets as listening
 from edge.supervisor.channel import Reopen, Told
@@ -36,6 +35,7 @@ from edge.telemetry.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from edge.control.server import Control
+    from edge.purges.node import NodePurges
     from edge.telemetry.metrics import Exposition
 
 log = logging.getLogger("edge.node")
@@ -170,9 +170,10 @@ class Node:
             unready=self._unready,
         )
         config, clock = self._config, SystemClock()
-        # The workers have made the log by now: without one, nothing would tell what was purged.
-        self._purges = await asyncio.to_thread(open_purges, config, clock, self._page, holds=True)
-        purging = make_purging(config, make_sites(config), self._purges, clock=clock, flush=_nothing, count=self._count)
+        self._purges = await asyncio.to_thread(open_purges, config, clock, self._page)
+        purging = make_purging(
+            config, make_sites(config), self._purges, clock=clock, flush=self._flush, count=self._count
+        )
         try:
             self._control = await asyncio.to_thread(make_control, config, sources, purging)
             url = await self._control.start(address.host, address.port)
@@ -197,6 +198,9 @@ class Node:
         for told in await self._nodes.reports():
             total.add(_decode(told.numbers))
         return total
+
+    async def _flush(self) -> None:
+        await self._nodes.reports(flushes=True)
 
     def _count(self, event: str) -> None:
         """Count what happened in the admin plane."""
@@ -246,7 +250,3 @@ def _urls(config: Config, bound: Sequence[socket.socket]) -> list[str]:
         scheme = "http" if listener.tls is None else "https"
         found.append(f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
     return found
-
-
-async def _nothing() -> None:
-    """Do not wait: a dry run does without what the workers have stored in the last moments."""

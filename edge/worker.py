@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from edge.config.load import load
 from edge.config.model import Config
 from edge.downstream.listener import Listener
 from edge.downstream.ready import ReadyTable
-from edge.errors import EdgeError
+from edge.errors import EdgeError, StoreError
 from edge.exchange.driver import Driver
 from edge.exchange.relay import invalidating_request
 from edge.store.partitions import Partitions
@@ -117,7 +118,11 @@ class Worker:
                         channel.say(Serving())
                 case Retire():
                     _ = spawn(self._leave(channel), name="leave")
-                case Report():
+                case Report(flushes=flushes):
+                    if flushes and self._store is not None:
+                        # A disk that does not take it has said so itself.
+                        with suppress(StoreError):
+                            await self._store.flush()
                     self._tell(channel)
                 case Reopen():
                     if self._recorder.access_log is not None:
@@ -140,8 +145,7 @@ class Worker:
             clock=clock,
             answer_seconds=app.longest_answer(config),
         )
-        holds = workers > 1 or store.stats().objects > 0
-        self._purges = purges = await asyncio.to_thread(app.open_purges, config, clock, self._page, holds=holds)
+        self._purges = purges = await asyncio.to_thread(app.open_purges, config, clock, self._page)
         self._driver = driver = app.make_driver(config, store, self._origins, self._recorder, clock, purges, ring)
         await self._join_ring(driver)
         limits = app.limits(config)

@@ -200,6 +200,10 @@ class Partitions:
         """Return this worker's part in numbers."""
         return self.own.stats()
 
+    async def flush(self) -> None:
+        """Write what waits of this worker's own now; StoreError if the disk does not take it."""
+        await self.own.flush()
+
     async def retire(self) -> None:
         """Let other processes have the partition, and find nothing from now on."""
         self._has_left = True

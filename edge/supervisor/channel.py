@@ -49,7 +49,9 @@ class Stop(Message, frozen=True):
 
 
 class Report(Message, frozen=True):
-    """Tell your numbers."""
+    """Tell your numbers; with `flushes`, once what waits to be written is on the disk, or cannot be."""
+
+    flushes: bool = False
 
 
 class Reopen(Message, frozen=True):

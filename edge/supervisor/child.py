@@ -86,10 +86,10 @@ class Child:
         if not isinstance(word, kind):
             raise StartError(f"worker {self.index} {told_end(await self.ended)}")
 
-    async def report(self, seconds: float) -> Told | None:
+    async def report(self, seconds: float, *, flushes: bool = False) -> Told | None:
         """Return its numbers, those it told last when it does not answer in time."""
         self._told.clear()
-        self.say(Report())
+        self.say(Report(flushes))
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._told.wait()

@@ -185,10 +185,10 @@ class Supervisor:
             self._tell_ready()
         return problems
 
-    async def reports(self) -> list[Told]:
-        """Return the numbers of every worker that lives."""
+    async def reports(self, *, flushes: bool = False) -> list[Told]:
+        """Return the numbers of every worker that lives; with `flushes`, once they have written what waited."""
         async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(child.report(_REPORT_SECONDS)) for child in self._workers.alive]
+            asked = [group.create_task(child.report(_REPORT_SECONDS, flushes=flushes)) for child in self._workers.alive]
         return [told for each in asked if (told := each.result()) is not None]
 
     def say(self, order: Message) -> None:

@@ -26,7 +26,7 @@ ALL, READ = "all-scopes", "read-only"
 PURGER = {"Authorization": f"Bearer {ALL}"}
 
 
-def nothing() -> list[str]:
+async def nothing() -> list[str]:
     return []
 
 
@@ -66,7 +66,14 @@ async def plane(path: Path, *, has_tokens: bool = True, shapes: tuple[str, ...] 
         flush=disk.flush,
         count=events.append,
     )
-    sources = Sources(node="n1", version="9.9", stats=dict, metrics=lambda _: (b"", "text/plain"), unready=nothing)
+
+    async def stats():
+        return {}
+
+    async def metrics(_):
+        return b"", "text/plain"
+
+    sources = Sources(node="n1", version="9.9", stats=stats, metrics=metrics, unready=nothing)
     more = [*purge_endpoints.endpoints(purging, Idempotency(path / "kept")), *compatible.endpoints(purging, shapes)]
     control = Control(sources, more=more, tokens=Tokens(tokens_path) if has_tokens else None)
     url = await control.start("127.0.0.1", 0)

@@ -82,7 +82,7 @@ class World:
         ring = site.pop("ring", None)
         rules = site.pop("freshness", FreshnessRules(heuristic=profile.heuristic))
         self.site = Site("a.test", (b"a.test",), "main", profile=profile, freshness=rules, **site)
-        context = Context(self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge", ring)
+        context = Context(self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge", ring=ring)
         self.driver = Driver(Sites([self.site]), context)
 
     @property
