@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -101,6 +102,28 @@ async def test_every_worker_answers_by_itself_what_any_of_them_has_stored(tmp_pa
             answers = await many(session, f"{process.url}/bytes/{number}?_size=3MiB", 12)
             assert all("; hit" in status for _, status in answers)
             assert {content for content, _ in answers} == {generated(f"/bytes/{number}", 0, 3 << 20)}
+
+
+async def test_a_purge_reaches_every_worker_before_the_answer(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        admin = f"127.0.0.1:{free.getsockname()[1]}"
+    options = ("--workers", str(WORKERS), "--admin", admin, "--admin-token-file", str(tmp_path / "tokens"))
+    async with versions() as origin, new_connections() as session, edge(origin.url, tmp_path / "c", *options) as node:
+        token = (tmp_path / "tokens.secret").read_text().strip()
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as operator:
+            for number in range(24):
+                path = f"/page/{number % 8}"
+                what = ({"urls": [f"http://site.test{path}"]}, {"hosts": ["site.test"]}, {"everything": True})[
+                    number % 3
+                ]
+                mode = ("hard", "soft")[number % 2]
+                await many(session, node.url + path, 8)
+                # Nobody but the purge tells the edge.
+                origin.written[path.encode()] += 1
+                async with operator.post(f"http://{admin}/v1/purge", json={**what, "mode": mode}) as receipt:
+                    assert receipt.status == 200, await receipt.text()
+                now = b"%s %d" % (path.encode(), origin.written[path.encode()])
+                assert {content for content, _ in await many(session, node.url + path, 12)} == {now}, (what, mode)
 
 
 async def test_an_invalidation_reaches_every_worker_before_the_answer(tmp_path: Path) -> None:
