@@ -72,7 +72,7 @@ http {{
 _HAPROXY = """
 global
   nbthread 1
-  maxconn 20000
+  maxconn 9000
   tune.bufsize 131072
 defaults
   mode http
