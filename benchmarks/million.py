@@ -35,6 +35,8 @@ from benchmarks.load import peak
 from edge.caching.stored import StoredResponse
 from edge.clock import SystemClock
 from edge.policy.key import KeyPolicy, cache_key
+from edge.purges.log import PurgeLog
+from edge.purges.node import LocalEpoch
 from edge.semantics.fields import FieldSection
 from edge.semantics.target import Target
 from edge.store.disk import Disk, Stats
@@ -166,6 +168,8 @@ async def _fill(folder: Path, objects: int, quota: int) -> Stats:
     await disk.flush()
     stats = disk.stats()
     await disk.close()
+    # Without one, an edge takes all that is stored for purged.
+    PurgeLog(folder / "purges", LocalEpoch(), holds=False, now=time.time()).close()
     return stats
 
 
