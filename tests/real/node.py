@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -47,13 +48,22 @@ class Running:
         return self.process.returncode, written.decode()
 
     def is_anything_left(self) -> bool:
-        """Return whether a process of its group is alive; one that only waits to be reaped is not."""
+        """Return whether a process of its group is alive; one that is about to end, or waits to be reaped, is not."""
         for status in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError):
                 state, _, group = status.read_text().rpartition(")")[2].split()[:3]
-                if int(group) == self.process.pid and state != "Z":
+                if int(group) == self.process.pid and state != "Z" and not _ends_soon(int(status.parent.name)):
                     return True
         return False
+
+
+def _ends_soon(pid: int) -> bool:
+    """Return whether a process ends within a second: its files are closed a moment before it has ended."""
+    fd = os.pidfd_open(pid)
+    try:
+        return bool(select.select([fd], [], [], 1.0)[0])
+    finally:
+        os.close(fd)
 
 
 @asynccontextmanager
