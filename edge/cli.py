@@ -92,7 +92,7 @@ def main() -> None:
 def serve(config: Path | None, **flags: object) -> None:
     """Serve clients until SIGTERM."""
     # Here, since the other commands do without.
-    from edge.worker import be  # noqa: PLC0415
+    from edge.worker import be  # noqa: PLC0415 - as said
 
     settings = _load(config, flags)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
@@ -165,8 +165,7 @@ def trust(config: Path | None, **flags: object) -> None:
 @click.option("--body", is_flag=True, help="Write the content to standard output.")
 def get(url: str, headers: Sequence[str], method: str, cacert: str | None, *, include: bool, body: bool) -> None:
     """Send one request through an edge and say in a sentence what its cache did and why."""
-    # What `serve` does without is imported here, for a node to start the sooner.
-    import http.client  # noqa: PLC0415
+    import http.client  # noqa: PLC0415 - what `serve` does without is imported here, for a node to start the sooner
 
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:

@@ -155,9 +155,9 @@ class Node:
             return
         from importlib.metadata import version  # noqa: PLC0415 - see _OF_CONTROL
 
-        from edge.administration import make_control, make_purging  # noqa: PLC0415
-        from edge.control.routes import Sources  # noqa: PLC0415
-        from edge.telemetry.metrics import Exposition  # noqa: PLC0415
+        from edge.administration import make_control, make_purging  # noqa: PLC0415 - as above
+        from edge.control.routes import Sources  # noqa: PLC0415 - as above
+        from edge.telemetry.metrics import Exposition  # noqa: PLC0415 - as above
 
         self._exposition = Exposition(
             version=version("foreland"), node=self._config.node, processes=lambda: self._nodes.pids

@@ -44,11 +44,11 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
     hosts: Sequence[str],
     tags: Sequence[str],
     everything: bool,  # noqa: FBT001 - click gives it by name
-    hard: bool,  # noqa: FBT001
-    dry_run: bool,  # noqa: FBT001
+    hard: bool,  # noqa: FBT001 - the same
+    dry_run: bool,  # noqa: FBT001 - the same
     nodes: Sequence[str],
     token_file: Path | None,
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001 - the same
 ) -> None:
     """Purge on every edge that is named, and say what each did."""
     if not (urls or prefixes or hosts or tags or everything):

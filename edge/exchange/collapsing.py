@@ -16,7 +16,7 @@ from edge.exchange.forward import Forwarded, forwarded_fields
 from edge.exchange.plan import Parts, plan
 from edge.exchange.purged import is_flight_settled
 from edge.exchange.ranging import Ranging
-from edge.exchange.reusing import deliver_stored, may_answer, may_serve_stale, reuse_stored, stale_or_raise
+from edge.exchange.reusing import may_answer, may_serve_stale, reuse_stored, stale_or_raise
 from edge.policy.learned import Learned
 from edge.ports import UpstreamResponse
 from edge.tasks import spawn
@@ -171,14 +171,7 @@ class Collapsing:
             ex.collapsed = True
             await self._filling.follow(ex, flight.fill)
             return True
-        if outcome is Outcome.FRESHENED and flight.stored is not None and may_answer(self._context, ex, flight.stored):
-            ex.collapsed, ex.outcome = True, "REVALIDATED"
-            ex.ttl = self._filling.ttl(ex, flight.stored)
-            await deliver_stored(self._context, ex, flight.stored)
-            return True
-        if outcome is Outcome.FAILED and flight.error is not None:
-            ex.collapsed = True
-            await stale_or_raise(self._context, ex, question.stale, flight.error.with_traceback(None))
+        if await self._filling.share(ex, flight, question.stale):
             return True
         return outcome is Outcome.STALE and await self._reuse_stale(ex, question)
 

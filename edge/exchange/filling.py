@@ -14,9 +14,11 @@ from edge.exchange.deliver import Body, deliver
 from edge.exchange.exchange import Exchange
 from edge.exchange.fence import Fence
 from edge.exchange.fill import Fill
+from edge.exchange.flight import Flight
 from edge.exchange.forward import Forwarded
 from edge.exchange.plan import Whole, plan
 from edge.exchange.purged import is_unpurged, lookup
+from edge.exchange.reusing import deliver_stored, may_answer, stale_or_raise
 from edge.policy.learned import Learned
 from edge.ports import Writer
 from edge.semantics.messages import Response
@@ -109,6 +111,24 @@ class Filling:
         """
         ex.ttl = self.ttl(ex, fill.stored)
         await self._answer(ex, fill, fill.stored, current_age(fill.stored, self._context.clock.now()))
+
+    async def share(self, ex: Exchange, flight: Flight, stale: StoredResponse | None) -> bool:
+        """Answer with the response that the lead of `flight` has freshened, or as its failure allows; False if neither.
+
+        Raises:
+            UpstreamError: the lead's, when nothing `stale` may stand in.
+        """
+        if flight.stored is not None and may_answer(self._context, ex, flight.stored):
+            ex.collapsed, ex.outcome = True, "REVALIDATED"
+            ex.ttl = self.ttl(ex, flight.stored)
+            await deliver_stored(self._context, ex, flight.stored)
+            return True
+        if flight.error is not None:
+            ex.collapsed = True
+            # Many raise it: none of them may add to the others' traceback.
+            await stale_or_raise(self._context, ex, stale, flight.error.with_traceback(None))
+            return True
+        return False
 
     async def extended(self, ex: Exchange, head: Response) -> StoredResponse | None:
         """Return the stored part that a 206 may be combined with."""

@@ -20,7 +20,7 @@ from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight, Flights, Outcome
 from edge.exchange.plan import CONDITIONAL, plan, wanted_ranges
 from edge.exchange.purged import is_flight_settled, is_settled
-from edge.exchange.reusing import deliver_stored, may_answer, stale_or_raise
+from edge.exchange.reusing import may_answer, stale_or_raise
 from edge.policy import chunking
 from edge.policy.learned import Learned
 from edge.semantics.messages import Response
@@ -160,16 +160,7 @@ class Ranging:
             ex.collapsed = True
             await self._filling.follow(ex, fill)
             return True
-        if outcome is Outcome.FRESHENED and flight.stored is not None and may_answer(self._context, ex, flight.stored):
-            ex.collapsed, ex.outcome = True, "REVALIDATED"
-            ex.ttl = self._filling.ttl(ex, flight.stored)
-            await deliver_stored(self._context, ex, flight.stored)
-            return True
-        if outcome is Outcome.FAILED and flight.error is not None:
-            ex.collapsed = True
-            await stale_or_raise(self._context, ex, question.stale, flight.error.with_traceback(None))
-            return True
-        return False
+        return await self._filling.share(ex, flight, question.stale)
 
     async def _lead(self, ex: Exchange, question: Question, asked: Range) -> bool:
         """Ask for the chunk `asked`, and answer; return False, with nothing sent, if that will not do.

@@ -109,7 +109,7 @@ class Supervisor:
                 if self._current is None:
                     raise
                 self.problems = [str(error)]
-                log.error("the new program starts no workers, those of the old one go on: %s", error)  # noqa: TRY400
+                log.error("the new program starts no workers, those of the old one go on: %s", error)  # noqa: TRY400 - no bug
             # Later ones have nothing of what this process has become meanwhile.
             self._workers.become = None
             looking = spawn(self._look(), name="look")
@@ -225,7 +225,7 @@ class Supervisor:
         except StartError as error:
             if old is None:
                 raise
-            log.error("the new workers cannot serve, so the old configuration is put back: %s", error)  # noqa: TRY400
+            log.error("the new workers cannot serve, so the old configuration is put back: %s", error)  # noqa: TRY400 - no bug
             self._current = await Generation.prepare(old.plan, self._sockets.open(old.plan.addresses), self._workers)
             await self._current.take()
             raise
@@ -274,7 +274,7 @@ class Supervisor:
             except StartError as error:
                 generation.workers[child.index].kill()
                 generation.workers[child.index] = child
-                log.error("worker %d cannot be restarted: %s", child.index, error)  # noqa: TRY400
+                log.error("worker %d cannot be restarted: %s", child.index, error)  # noqa: TRY400 - no bug
                 return str(error)
         return ""
 
@@ -314,7 +314,7 @@ class Supervisor:
         fd = leave(state)
         log.info("upgrading")
         try:
-            os.execve(sys.executable, sys.orig_argv, {**os.environ, STATE_VARIABLE: str(fd)})  # noqa: S606
+            os.execve(sys.executable, sys.orig_argv, {**os.environ, STATE_VARIABLE: str(fd)})  # noqa: S606 - itself
         except OSError as error:
             take_back(state, fd)
             return f"the new program cannot be run: {error.strerror}"

@@ -92,7 +92,7 @@ class Ring:
                 await response.read()
             except UpstreamError as error:
                 if self._clock.monotonic() >= until:
-                    log.error("%s could not be told of an invalidation: %s", worker.settings.name, error)  # noqa: TRY400
+                    log.error("%s could not be told of an invalidation: %s", worker.settings.name, error)  # noqa: TRY400 - no bug
                     return
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:
