@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from edge.caching.coding import CODINGS, CompressionRules
 from edge.caching.freshness import FreshnessRules
 from edge.certificates import Certificates
 from edge.clock import Clock
@@ -18,8 +19,8 @@ from edge.exchange.site import Site, Sites
 from edge.policy.chunking import ChunkRules
 from edge.policy.key import KeyPolicy
 from edge.policy.limits import Limits
-from edge.policy.profile import PROFILES
-from edge.ports import Purges, Ring, SharedEpoch, Store
+from edge.policy.profile import PROFILES, Profile
+from edge.ports import Codecs, Purges, Ring, SharedEpoch, Store
 from edge.purges.log import PurgeLog
 from edge.purges.node import NodePurges
 from edge.store.disk import Disk
@@ -49,10 +50,11 @@ def make_driver(
     recorder: Recorder,
     clock: Clock,
     purges: Purges,
-    ring: Ring | None = None,
+    ring: Ring | None,
+    codecs: Codecs,
 ) -> Driver:
     """Return the driver for a configuration."""
-    context = Context(store, origins, recorder, clock, config.node.encode("ascii"), purges, ring)
+    context = Context(store, origins, recorder, clock, config.node.encode("ascii"), purges, ring, codecs)
     return Driver(make_sites(config), context)
 
 
@@ -92,7 +94,25 @@ def make_site(site: SiteConfig, https_port: int | None = None) -> Site:
         x_cache=site.x_cache,
         purge_from=site.purge_from,
         https_port=https_port if site.https == "redirect" else None,
+        compression=_compression(site, profile),
         hsts=b"max-age=%d" % site.hsts if site.hsts else b"",
+    )
+
+
+def _compression(site: SiteConfig, profile: Profile) -> CompressionRules | None:
+    chosen = site.compression
+    made = tuple(coding.encode("ascii") for coding in chosen.codings or ())
+    codings = (CODINGS if profile.code else ()) if chosen.codings is None else made
+    if not codings:
+        return None
+    return CompressionRules(
+        codings=codings,
+        min_size=chosen.min_size,
+        types=tuple(media_type.lower() for media_type in chosen.types),
+        origin=chosen.origin,
+        max_decoded=chosen.max_decoded,
+        hot=chosen.hot,
+        strip_cookies=site.cookies == "strip",
     )
 
 

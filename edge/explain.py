@@ -62,6 +62,7 @@ _DETAILS = {
     "origin-connect": "the origin cannot be reached",
     "origin-closed": "the origin closed the connection before its answer was whole",
     "origin-changed": "what the origin has changed while parts of it were fetched",
+    "origin-undecodable": "what the origin sent is not in the coding that it states, or is a decompression bomb",
     "origin-busy": "no connection to the origin was free in time",
     "origin-timeout": "the origin did not answer in time",
     "store": "the store failed",

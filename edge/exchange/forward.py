@@ -40,7 +40,11 @@ def forwarded_fields(ex: Exchange) -> FieldSection:
     lines = [line for line in fields if line[0] not in _MADE_ANEW and line[0] not in options and b"_" not in line[0]]
     if ex.site.strip_cookies:
         lines = [line for line in lines if line[0] != b"cookie"]
-    if b"accept-encoding" not in options and (encodings := normalised_encodings(fields)):
+    is_offering = ex.selecting is not request
+    if is_offering and b"range" in fields:
+        # Only what is not coded has parts that every client can take.
+        lines.append((b"accept-encoding", b"identity"))
+    elif b"accept-encoding" not in options and (encodings := normalised_encodings(ex.selecting.fields)):
         # One spelling for each meaning, and only codings this node can decode for a client that cannot.
         lines.append((b"accept-encoding", encodings))
     hop = b"%d.%d %s" % (*request.version, ex.node)

@@ -6,6 +6,7 @@ looked up by: the values of response fields that no rule reads, and those of dat
 no more than whether they are there, except for responses that are not settled.
 """
 
+from edge.caching.coding import Decoded, form, shown_fields
 from edge.caching.freshness import Lifetime
 from edge.caching.reuse import Fwd
 from edge.caching.status import CacheStatus
@@ -19,7 +20,7 @@ from edge.semantics.fields import FieldSection, Line
 from edge.semantics.messages import Request, Response
 
 # The fields whose values decide, beside the ones targeted at caches.
-_DECIDING = frozenset({b"cache-control", b"connection", b"vary", b"via"})
+_DECIDING = frozenset({b"cache-control", b"connection", b"content-encoding", b"content-type", b"vary", b"via"})
 # So many shapes are remembered of requests, and of responses; each of so many lines and octets at most.
 _SHAPES, _LINES, _OCTETS = 2048, 64, 4096
 
@@ -34,21 +35,21 @@ class RequestShape:
         deciding: the names of the response fields whose values decide.
     """
 
-    __slots__ = ("_asked", "_nominated", "deciding", "fields", "is_plain", "site")
+    __slots__ = ("_nominated", "_selecting", "deciding", "fields", "is_plain", "site")
 
     def __init__(self, ex: Exchange) -> None:
-        self._asked = ex.request.fields
+        self._selecting = ex.selecting.fields
         self._nominated: tuple[tuple[bytes, ...], Nominated] = (), ()
         self.site = ex.site
         is_redirected = ex.site.https_port is not None and ex.request.target.scheme == b"http"
-        self.is_plain = not is_redirected and not any(name in NOT_PLAIN for name, _ in self._asked)
+        self.is_plain = not is_redirected and not any(name in NOT_PLAIN for name, _ in ex.request.fields)
         self.fields = forwarded_fields(ex)
         self.deciding = _DECIDING.union(ex.site.freshness.targets)
 
     def nominated(self, names: tuple[bytes, ...]) -> Nominated:
         """Return the values of the fields called `names`."""
         if self._nominated[0] != names:
-            self._nominated = names, nominate(names, self._asked)
+            self._nominated = names, nominate(names, self._selecting)
         return self._nominated[1]
 
 
@@ -57,6 +58,7 @@ class ResponseShape:
 
     Attributes:
         is_settled: whether that is so: what is done with them does not depend on dates.
+        as_is_below: contents of at least so many octets may go out in another form; None when all go out as they are.
         refusal: why they are not stored, None when they are.
         detail: its token.
         lifetime: how long they are fresh when they are, in seconds.
@@ -65,8 +67,8 @@ class ResponseShape:
     """
 
     __slots__ = (
-        "_kept", "_node", "_own", "_said", "_shown", "_status", "detail", "is_settled", "lifetime", "names",
-        "nominated", "refusal",
+        "_kept", "_node", "_own", "_said", "_shown", "_status", "as_is_below", "detail", "is_settled", "lifetime",
+        "names", "nominated", "refusal",
     )  # fmt: skip
 
     def __init__(self, ex: Exchange, forwarded: Forwarded) -> None:
@@ -90,6 +92,7 @@ class ResponseShape:
         else:
             self.refusal, self.lifetime = decision, 0
             self._kept, self.names, self.nominated = (), (), ()
+        self.as_is_below = _as_is_below(ex, head, is_stored=self.refusal is None)
         self.detail = "" if self.refusal is None else self.refusal.value
         # A Date that we have to make, and a part, are for the full path.
         self.is_settled = not is_dated and b"date" in received and head.status not in {206, 304}
@@ -165,6 +168,16 @@ def _deciding(shape: RequestShape, response: Response) -> tuple[object, ...]:
         tuple([line[0] for line in lines]),
         tuple([line[1] for line in lines if line[0] in names]),
     )
+
+
+def _as_is_below(ex: Exchange, head: Response, *, is_stored: bool) -> int | None:
+    rules = ex.site.compression
+    if rules is None:
+        return None
+    shown = form(ex.request, head, None, rules, is_first_hand=True)
+    if not (is_stored or isinstance(shown, Decoded)) or shown_fields(head.fields, shown) is head.fields:
+        return None
+    return 0 if b"content-encoding" in head.fields else rules.min_size
 
 
 def _places(kept: FieldSection, received: FieldSection) -> tuple[int, ...]:

@@ -180,7 +180,7 @@ class ShortWay:
         if asked.flight is not None and asked.flight.has_followers:
             return False
         shape = self._shapes.of_response(asked.shape, upstream.head) or self._learn_response(asked, upstream)
-        if not shape.is_settled:
+        if not shape.is_settled or (shape.as_is_below is not None and len(content) >= shape.as_is_below):
             return False
         # The response has just arrived.
         now, ttl = upstream.response_time, None

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
+from edge.caching.coding import CompressionRules
 from edge.caching.freshness import FreshnessRules
 from edge.caching.reuse import ReuseRules
 from edge.caching.storing import StoringRules
@@ -31,6 +32,7 @@ class Site:
         x_cache: whether responses carry X-Cache.
         https_port: where requests by plain HTTP are redirected to, None to answer them.
         hsts: Strict-Transport-Security of responses over https, b"" for none (RFC 6797).
+        compression: which content is coded for which clients, None for none.
         purge_from: the networks whose PURGE requests are obeyed.
         storing_rules, reuse_rules: the profile's part of these decisions, made of the above.
     """
@@ -49,6 +51,7 @@ class Site:
     x_cache: bool = True
     https_port: int | None = None
     hsts: bytes = b""
+    compression: CompressionRules | None = None
     purge_from: tuple[IPv4Network | IPv6Network, ...] = ()
 
     storing_rules: StoringRules = field(init=False)

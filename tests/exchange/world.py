@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from edge.caching.freshness import FreshnessRules
 from edge.caching.stored import StoredResponse
+from edge.codecs.streams import NodeCodecs
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
 from edge.exchange.site import Site, Sites
@@ -79,10 +80,12 @@ class World:
         self.store = MemoryStore(self.pauses)
         self.upstream = ScriptedUpstream(self.clock, lambda _: Answer(fields=[FRESH]), self.pauses)
         self.telemetry = RecordingTelemetry()
-        ring = site.pop("ring", None)
+        ring, self.codecs = site.pop("ring", None), NodeCodecs()
         rules = site.pop("freshness", FreshnessRules(heuristic=profile.heuristic))
         self.site = Site("a.test", (b"a.test",), "main", profile=profile, freshness=rules, **site)
-        context = Context(self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge", ring=ring)
+        context = Context(
+            self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge", ring=ring, codecs=self.codecs
+        )
         self.driver = Driver(Sites([self.site]), context)
 
     @property

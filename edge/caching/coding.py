@@ -1,0 +1,216 @@
+"""In which content coding a response goes to a client (RFC 9110 §8.4, §12.5.3), and with which fields.
+
+What is stored is coded, since it is for everybody to read and its length gives nothing away; what may hold somebody's
+secrets beside what a stranger made him send is not (BREACH).  A coded form has the tag of the response it is made of,
+weakened: the two have the same meaning and other octets.  Ranges are of what is stored, since only its tag is strong.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from edge.caching.directives import parse_directives
+from edge.caching.validation import entity_tag
+from edge.caching.vary import nominated_names
+from edge.semantics.entity_tags import EntityTag
+from edge.semantics.fields import FieldSection
+from edge.semantics.forwarding import connection_options
+from edge.semantics.messages import Request, Response
+from edge.semantics.negotiation import best_coding, coding_quality
+
+#: The codings that can be made and taken off here, those that cost least for their size first.
+CODINGS = (b"zstd", b"br", b"gzip")
+#: What the origin is asked for in place of what each client takes.
+OFFERED = b"br, gzip, zstd"
+_IDENTITY = b"identity"
+# Each event is to go out by itself.
+_EVENTS = "text/event-stream"
+# What is about the octets of one form only.
+_OF_OCTETS = (
+    b"content-encoding", b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest", b"etag",
+    b"accept-ranges",
+)  # fmt: skip
+_ALIASES = {b"x-gzip": b"gzip"}
+
+
+class NotCoded(StrEnum):
+    """Why content goes out as it is."""
+
+    STATUS = "status"
+    CODED_ALREADY = "coded-already"
+    SMALL = "small"
+    MEDIA_TYPE = "media-type"
+    NO_TRANSFORM = "no-transform"
+    PRIVATE = "private"
+    SET_COOKIE = "set-cookie"
+    CREDENTIALS = "credentials"
+    NOT_WANTED = "not-wanted"
+    RANGE = "range"
+
+
+@dataclass(frozen=True, slots=True)
+class CompressionRules:
+    """What the operator of a site chose.
+
+    Attributes:
+        codings: those that are made, the first of those that a client likes equally.
+        min_size: contents of fewer octets go out as they are.
+        types: media types that are coded; "text/*" for all below one, "*+xml" for all with a suffix.
+        origin: whether the origin is asked for coded content whatever a client takes, and each gets what it takes.
+        max_decoded: octets after which the decoding of a content breaks off.
+        hot: how often a coded content is used before it is made again, smaller; 0 for never.
+        strip_cookies: whether the origin sees no Cookie.
+    """
+
+    codings: tuple[bytes, ...] = CODINGS
+    min_size: int = 1400
+    types: tuple[str, ...] = ("text/*",)
+    origin: bool = True
+    max_decoded: int = 1 << 30
+    hot: int = 20
+    strip_cookies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AsItIs:
+    """As it is, and why; `varies` when others get another form."""
+
+    reason: NotCoded
+    varies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """Whole, in `coding`."""
+
+    coding: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Whole, without the `coding` that it is in."""
+
+    coding: bytes
+
+
+Form = AsItIs | Coded | Decoded
+
+
+def form(
+    request: Request, response: Response, length: int | None, rules: CompressionRules, *, is_first_hand: bool = False
+) -> Form:
+    """Return in which form a client gets a response that is stored for everybody.
+
+    Args:
+        request: the client's request.
+        response: the response as the origin sent it.
+        length: of its content in octets, None while that is not known.
+        rules: the operator's choices.
+        is_first_hand: whether the response was made for this request.
+    """
+    fields = response.fields
+    if response.status == 206:
+        return AsItIs(NotCoded.STATUS)
+    if b"content-encoding" in fields:
+        coding = coding_of(fields)
+        if coding is None or not rules.origin:
+            return AsItIs(NotCoded.CODED_ALREADY)
+        # Not even no-transform leaves a client with what it cannot read only because others can.
+        return AsItIs(NotCoded.CODED_ALREADY, varies=True) if accepts(request.fields, coding) else Decoded(coding)
+    if response.status != 200:
+        return AsItIs(NotCoded.STATUS)
+    if (reason := _refusal(fields, length, rules)) is not None:
+        return AsItIs(reason)
+    if is_first_hand and _has_credentials(request, rules) and b"public" not in _directives(fields):
+        return AsItIs(NotCoded.CREDENTIALS, varies=True)
+    best = _best(request.fields, rules.codings)
+    if best == _IDENTITY:
+        return AsItIs(NotCoded.NOT_WANTED, varies=True)
+    if b"range" in request.fields and not _is_dated_range(request.fields):
+        return AsItIs(NotCoded.RANGE, varies=True)
+    return Coded(best)
+
+
+def accepts(fields: FieldSection, coding: bytes) -> bool:
+    """Return whether a client can be sent `coding`: one that says nothing decodes nothing."""
+    if b"accept-encoding" not in fields or b"accept-encoding" in connection_options(fields):
+        return False
+    return coding_quality(fields, coding) > 0
+
+
+def coding_of(fields: FieldSection) -> bytes | None:
+    """Return the one coding of a content if it can be taken off here, else None."""
+    codings = [_ALIASES.get(coding.lower(), coding.lower()) for coding in fields.members(b"content-encoding")]
+    return codings[0] if len(codings) == 1 and codings[0] in CODINGS else None
+
+
+def shown_fields(fields: FieldSection, shown: Form) -> FieldSection:
+    """Return the fields of a response in a form."""
+    if isinstance(shown, AsItIs):
+        return varying(fields) if shown.varies else fields
+    etag = entity_tag(fields)
+    changed = varying(fields.without(*_OF_OCTETS))
+    if isinstance(shown, Coded):
+        changed = changed.with_lines((b"content-encoding", shown.coding))
+    if etag is not None:
+        changed = changed.with_lines((b"etag", EntityTag(etag.opaque, weak=True).encoded))
+    return changed
+
+
+def varying(fields: FieldSection) -> FieldSection:
+    """Return the fields with Vary saying that there are other codings."""
+    names = nominated_names(fields)
+    return fields if names is None or b"accept-encoding" in names else fields.with_lines((b"vary", b"Accept-Encoding"))
+
+
+def offering(fields: FieldSection) -> FieldSection:
+    """Return request fields with the codings that the origin is offered whatever the client takes."""
+    return fields.replacing(b"accept-encoding", OFFERED)
+
+
+def _refusal(fields: FieldSection, length: int | None, rules: CompressionRules) -> NotCoded | None:
+    """Return why a content is coded for nobody."""
+    if not rules.codings or (length is not None and length < rules.min_size):
+        return NotCoded.SMALL
+    if not _is_of(
+        (fields.get(b"content-type") or b"").partition(b";")[0].strip().lower().decode("latin-1"), rules.types
+    ):
+        return NotCoded.MEDIA_TYPE
+    directives = _directives(fields)
+    if b"no-transform" in directives:
+        return NotCoded.NO_TRANSFORM
+    if b"private" in directives:
+        return NotCoded.PRIVATE
+    return NotCoded.SET_COOKIE if b"set-cookie" in fields else None
+
+
+def _directives(fields: FieldSection) -> frozenset[bytes]:
+    # RFC 9110 §7.7 is about every recipient, so that no targeted field takes its place.
+    return frozenset(parse_directives(fields.values(b"cache-control")).arguments)
+
+
+def _has_credentials(request: Request, rules: CompressionRules) -> bool:
+    fields = request.fields
+    return b"authorization" in fields or (b"cookie" in fields and not rules.strip_cookies)
+
+
+def _is_dated_range(fields: FieldSection) -> bool:
+    """Return whether If-Range has a date, which does not tell one coding from another."""
+    value = fields.get(b"if-range")
+    return value is not None and not value.startswith((b'"', b"W/"))
+
+
+def _best(fields: FieldSection, codings: Sequence[bytes]) -> bytes:
+    values = fields.values(b"accept-encoding")
+    if not values or b"accept-encoding" in connection_options(fields):
+        return _IDENTITY
+    return best_coding(fields, codings) or _IDENTITY
+
+
+@lru_cache(maxsize=1024)
+def _is_of(media_type: str, types: tuple[str, ...]) -> bool:
+    if media_type == _EVENTS:
+        return False
+    group, suffix = media_type.partition("/")[0] + "/*", "*+" + media_type.rpartition("+")[2]
+    return any(each in {media_type, group, suffix} for each in types)
