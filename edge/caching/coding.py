@@ -127,7 +127,7 @@ def form(
     best = _best(request.fields, rules.codings)
     if best == _IDENTITY:
         return AsItIs(NotCoded.NOT_WANTED, varies=True)
-    if b"range" in request.fields and not _is_dated_range(request.fields):
+    if b"range" in request.fields:
         return AsItIs(NotCoded.RANGE, varies=True)
     return Coded(best)
 
@@ -143,6 +143,15 @@ def coding_of(fields: FieldSection) -> bytes | None:
     """Return the one coding of a content if it can be taken off here, else None."""
     codings = [_ALIASES.get(coding.lower(), coding.lower()) for coding in fields.members(b"content-encoding")]
     return codings[0] if len(codings) == 1 and codings[0] in CODINGS else None
+
+
+def without_dated_range(request: Request, rules: CompressionRules) -> Request:
+    """Return a request that does not go on with what may be in another coding: no date tells one from another."""
+    fields = request.fields
+    date = fields.get(b"if-range")
+    if date is None or date.startswith((b'"', b"W/")) or _best(fields, rules.codings) == _IDENTITY:
+        return request
+    return request.with_fields(fields.without(b"range", b"if-range"))
 
 
 def shown_fields(fields: FieldSection, shown: Form) -> FieldSection:
@@ -193,12 +202,6 @@ def _directives(fields: FieldSection) -> frozenset[bytes]:
 def _has_credentials(request: Request, rules: CompressionRules) -> bool:
     fields = request.fields
     return b"authorization" in fields or (b"cookie" in fields and not rules.strip_cookies)
-
-
-def _is_dated_range(fields: FieldSection) -> bool:
-    """Return whether If-Range has a date, which does not tell one coding from another."""
-    value = fields.get(b"if-range")
-    return value is not None and not value.startswith((b'"', b"W/"))
 
 
 def _best(fields: FieldSection, codings: Sequence[bytes]) -> bytes:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from edge.caching import invalidation, partial, reuse, validation, vary
+from edge.caching.coding import without_dated_range
 from edge.caching.reuse import Detail, Fwd, Reuse, Validate
 from edge.caching.stored import StoredResponse
 from edge.caching.storing import Store
@@ -99,6 +100,8 @@ class Driver:
     ) -> None:
         """Answer one request; never raises for a fault of client, origin or disk."""
         site = self._sites.find(request.target.host)
+        if site is not None and site.compression is not None:
+            request = without_dated_range(request, site.compression)
         ex = Exchange(
             request,
             content if request.has_content else None,
@@ -378,7 +381,10 @@ class Driver:
             await self._head(ex, fields, stale)
             return
         is_uncacheable = self._learned.is_uncacheable(ex.key, self._context.clock.now())
-        if b"range" not in fields and not is_uncacheable:
+        if is_uncacheable:
+            # Of what is passed on, each client is to have the coding that it likes.
+            fields = forwarded_fields(ex, is_own=True)
+        elif b"range" not in fields:
             # For a response that can be stored whole; the client's own conditions are looked at afterwards.
             fields = fields.without(*validation.PRECONDITIONS)
         await self._collapsing.ask(ex, Question(fields, stale=stale))

@@ -97,10 +97,11 @@ class Making:
             made.close()
             self._telemetry.count(error.detail)
             return None
-        if (other := self._fills.get(name)) is not None:
+        if name in self._fills:
+            # Another one was faster; if it has failed, so would this one.
             made.close()
             writer.abort()
-            return other
+            return self.find(source, coding)
         draft = derived.derive(source, coding, writer.generation, effort=effort)
 
         async def commit(end: int) -> bool:

@@ -221,6 +221,7 @@ class Ranging:
             )
             if head is not None:
                 stored = stored.with_fields(head.fields.without(b"content-range"))
+            stored = self._context.variants.labelled(ex, stored)
             await deliver(ex, stored, what, body, age=None if head is not None else current_age(stored, now), now=now)
         except UpstreamChanged:
             raise

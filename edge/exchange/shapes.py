@@ -32,10 +32,11 @@ class RequestShape:
         site: the site that answers.
         is_plain: whether nothing but the key and the nominated fields has a say in the answer.
         fields: what goes to the origin.
+        own_fields: the same, with what this client takes in place of what is asked for all.
         deciding: the names of the response fields whose values decide.
     """
 
-    __slots__ = ("_nominated", "_selecting", "deciding", "fields", "is_plain", "site")
+    __slots__ = ("_nominated", "_selecting", "deciding", "fields", "is_plain", "own_fields", "site")
 
     def __init__(self, ex: Exchange) -> None:
         self._selecting = ex.selecting.fields
@@ -44,6 +45,7 @@ class RequestShape:
         is_redirected = ex.site.https_port is not None and ex.request.target.scheme == b"http"
         self.is_plain = not is_redirected and not any(name in NOT_PLAIN for name, _ in ex.request.fields)
         self.fields = forwarded_fields(ex)
+        self.own_fields = forwarded_fields(ex, is_own=True)
         self.deciding = _DECIDING.union(ex.site.freshness.targets)
 
     def nominated(self, names: tuple[bytes, ...]) -> Nominated:

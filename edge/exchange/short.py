@@ -39,7 +39,7 @@ class Asked:
     """A request that is on its way to the origin."""
 
     __slots__ = (
-        "began", "client", "epoch", "flight", "has_left", "is_alone", "key", "mark", "over", "request", "responder", "shape",
+        "began", "client", "epoch", "fields", "flight", "has_left", "is_alone", "key", "mark", "over", "request", "responder", "shape",
         "target",
     )  # fmt: skip
 
@@ -56,6 +56,7 @@ class Asked:
         self.shape, self.request, self.target = shape, request, target
         self.responder, self.client, self.began, self.over = responder, client, began, over
         self.key = cache_key(target, shape.site.key)
+        self.fields = shape.fields
         self.flight: Flight | None = None
         self.is_alone = self.has_left = False
         self.mark = self.epoch = 0
@@ -118,11 +119,13 @@ class ShortWay:
         asked = Asked(shape, request, target, responder, client, now, over)
         if context.ring is not None and context.ring.owner(asked.key) is not None:
             return False
-        asked.is_alone = not site.collapse or self._learned.is_uncacheable(asked.key, now)
+        is_uncacheable = self._learned.is_uncacheable(asked.key, now)
+        asked.is_alone = is_uncacheable or not site.collapse
         if not context.store.lacks(asked.key) or (not asked.is_alone and self._collapsing.is_asked(asked.key)):
             return False
         asked.mark, asked.epoch = self._fence.mark, context.purges.current()
-        sent = Request(b"GET", target, shape.fields)
+        asked.fields = shape.own_fields if is_uncacheable else shape.fields
+        sent = Request(b"GET", target, asked.fields)
         if not context.origins[site.origin].send_nowait(
             sent, partial(self._interim, asked), partial(self._answered, asked)
         ):
@@ -165,7 +168,7 @@ class ShortWay:
             asked.over()
             return
         flight = asked.flight or Flight()
-        question = Question(asked.shape.fields)
+        question = Question(asked.fields)
         self._go_on(
             asked.exchange(self._context.node),
             lambda ex: self._collapsing.go_on(ex, question, flight, outcome, asked.mark),

@@ -110,6 +110,14 @@ class Variants:
         ex.did("decode")
         return head.with_fields(shown_fields(head.fields, wanted)), making.turned(upstream, wanted, rules)
 
+    def labelled(self, ex: Exchange, stored: StoredResponse) -> StoredResponse:
+        """Return a stored response whose parts go out as they are, with what tells that others get another form."""
+        if (means := self._means(ex)) is None:
+            return stored
+        return stored.with_fields(
+            _as_it_is(stored, form(ex.request, stored.response, stored.complete_length, means[1]))
+        )
+
     def head(self, ex: Exchange, head: Response, length: int | None, *, is_stored: bool) -> Response | None:
         """Return the origin's answer to HEAD as it would go out for GET, None where it is as it came.
 
