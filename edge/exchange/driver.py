@@ -408,8 +408,7 @@ class Driver:
         stated = received.fields.get(b"content-length") or b""
         length = int(stated) if stated.isdigit() else None
         is_stored = isinstance(self._asking.decision(ex, replace(ex.request, method=b"GET"), forwarded, head), Store)
-        turned = self._context.variants.head(ex, head, length, is_stored=is_stored)
-        ex.start(turned or head, length if turned is None else None, self._context.clock.now())
+        ex.start(*self._context.variants.of_head(ex, head, length, is_stored=is_stored), self._context.clock.now())
         ex.finish()
 
     async def _update_by_head(self, ex: Exchange, stored: StoredResponse, forwarded: Forwarded) -> None:

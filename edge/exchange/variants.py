@@ -118,17 +118,20 @@ class Variants:
             _as_it_is(stored, form(ex.request, stored.response, stored.complete_length, means[1]))
         )
 
-    def head(self, ex: Exchange, head: Response, length: int | None, *, is_stored: bool) -> Response | None:
-        """Return the origin's answer to HEAD as it would go out for GET, None where it is as it came.
+    def of_head(
+        self, ex: Exchange, head: Response, length: int | None, *, is_stored: bool
+    ) -> tuple[Response, int | None]:
+        """Return the origin's answer to HEAD, and the length of the content, as they would be for GET.
 
-        `is_stored` tells whether it would be stored then.
+        `is_stored` tells whether the response would be stored then.
         """
         if (means := self._means(ex)) is None:
-            return None
+            return head, length
         wanted = form(ex.request, head, length, means[1], is_first_hand=True)
-        if isinstance(wanted, AsItIs) or (isinstance(wanted, Coded) and not is_stored):
-            return None
-        return head.with_fields(shown_fields(head.fields, wanted))
+        if not is_stored and not isinstance(wanted, Decoded):
+            return head, length
+        shown = head.with_fields(shown_fields(head.fields, wanted))
+        return shown, length if isinstance(wanted, AsItIs) else None
 
     async def is_at_hand(self, ex: Exchange, stored: StoredResponse | None) -> bool:
         """Return whether a stored response that another worker owns can be shown without asking that worker.
