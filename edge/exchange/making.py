@@ -126,7 +126,7 @@ class Making:
 
     def used(self, material: Material, form: Coded | Decoded, made: StoredResponse, rules: CompressionRules) -> None:
         """Note that the content `made` was used, and make it again, smaller, if that was often enough."""
-        name = (material.stored.generation, made.nominated[0][1] or b"", CLOSE)
+        name = (material.stored.generation, form.coding, CLOSE)
         uses = self._uses.get(made.generation, 0) + 1
         remember(self._uses, made.generation, uses, _REMEMBERED)
         if (
