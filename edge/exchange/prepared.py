@@ -7,7 +7,7 @@ the full path's, once for each second of age.
 
 from collections.abc import Sequence
 
-from edge.caching.coding import Form, form
+from edge.caching.coding import Form, form, offering
 from edge.caching.freshness import current_age, freshness
 from edge.caching.status import CacheStatus
 from edge.caching.stored import StoredResponse
@@ -35,8 +35,8 @@ class Prepared:
     """One ready answer."""
 
     __slots__ = (
-        "_base_age", "_epoch", "_form", "_lifetime", "_node", "_nominated", "_purges", "_scheme", "_shared", "_since",
-        "_site", "_source", "_store", "_token", "_used", "body", "stored",
+        "_base_age", "_epoch", "_form", "_is_offering", "_lifetime", "_node", "_purges", "_scheme", "_shared",
+        "_since", "_site", "_source", "_store", "_token", "_used", "body", "stored",
     )  # fmt: skip
 
     def __init__(
@@ -54,9 +54,7 @@ class Prepared:
         self._store, self._purges, self._node, self._site, self._token = store, purges, node, ex.site, token
         self._source, self._used, stored = source, shown.used, shown.stored
         self._form = self._form_for(ex.request)
-        # What the origin is asked for in place of what a client takes is the same for every client.
-        is_own = ex.selecting is not ex.request
-        self._nominated = tuple(each for each in source.nominated if not is_own or each[0] != b"accept-encoding")
+        self._is_offering = ex.selecting is not ex.request
         self._shared, self._epoch = purges.shared, ex.epoch
         self._scheme = ex.target.scheme
         self.stored = stored
@@ -73,7 +71,8 @@ class Prepared:
 
     def matches(self, request: Request) -> bool:
         """Return whether the request selects this response (RFC 9111 §4.1)."""
-        is_selected = all(normalised(name, request.fields) == value for name, value in self._nominated)
+        fields = offering(request.fields) if self._is_offering else request.fields
+        is_selected = all(normalised(name, fields) == value for name, value in self.stored.nominated)
         return is_selected and self._form_for(request) == self._form
 
     def _form_for(self, request: Request) -> Form | None:

@@ -86,7 +86,7 @@ class ResponseShape:
             self.refusal, self.lifetime = None, decision.freshness.lifetime
             self._kept = _places(decision.fields, received)
             self.names = nominated_names(head.fields) or ()
-            self.nominated = nominate(self.names, ex.request.fields)
+            self.nominated = nominate(self.names, ex.selecting.fields)
             without_dates = {Lifetime.S_MAXAGE, Lifetime.MAX_AGE, Lifetime.DEFAULT}
             if not ex.site.freshness.heuristic:
                 without_dates.add(Lifetime.NONE)
