@@ -32,6 +32,11 @@ _OF_OCTETS = (
     b"accept-ranges",
 )  # fmt: skip
 _ALIASES = {b"x-gzip": b"gzip"}
+# Files that are coded by nature, and labelled so by old servers: clients save them as they are.
+_ARCHIVES = frozenset({
+    "application/gzip", "application/x-gzip", "application/x-tar", "application/x-gtar", "application/x-tgz",
+    "application/x-compressed", "application/x-compressed-tar", "application/zstd",
+})  # fmt: skip
 
 
 class NotCoded(StrEnum):
@@ -57,7 +62,7 @@ class CompressionRules:
         codings: those that are made, the first of those that a client likes equally.
         min_size: contents of fewer octets go out as they are.
         types: media types that are coded; "text/*" for all below one, "*+xml" for all with a suffix.
-        origin: whether the origin is asked for coded content whatever a client takes, and each gets what it takes.
+        origin: whether the origin is asked for coded content whatever a client takes.
         max_decoded: octets after which the decoding of a content breaks off.
         hot: how often a coded content is used before it is made again, smaller; 0 for never.
         strip_cookies: whether the origin sees no Cookie.
@@ -114,7 +119,7 @@ def form(
         return AsItIs(NotCoded.STATUS)
     if b"content-encoding" in fields:
         coding = coding_of(fields)
-        if coding is None or not rules.origin:
+        if coding is None or (_media_type(fields) in _ARCHIVES and not _varies(fields)):
             return AsItIs(NotCoded.CODED_ALREADY)
         # Not even no-transform leaves a client with what it cannot read only because others can.
         return AsItIs(NotCoded.CODED_ALREADY, varies=True) if accepts(request.fields, coding) else Decoded(coding)
@@ -169,8 +174,7 @@ def shown_fields(fields: FieldSection, shown: Form) -> FieldSection:
 
 def varying(fields: FieldSection) -> FieldSection:
     """Return the fields with Vary saying that there are other codings."""
-    names = nominated_names(fields)
-    return fields if names is None or b"accept-encoding" in names else fields.with_lines((b"vary", b"Accept-Encoding"))
+    return fields if _varies(fields) else fields.with_lines((b"vary", b"Accept-Encoding"))
 
 
 def offering(fields: FieldSection) -> FieldSection:
@@ -182,9 +186,7 @@ def _refusal(fields: FieldSection, length: int | None, rules: CompressionRules) 
     """Return why a content is coded for nobody."""
     if not rules.codings or (length is not None and length < rules.min_size):
         return NotCoded.SMALL
-    if not _is_of(
-        (fields.get(b"content-type") or b"").partition(b";")[0].strip().lower().decode("latin-1"), rules.types
-    ):
+    if not _is_of(_media_type(fields), rules.types):
         return NotCoded.MEDIA_TYPE
     directives = _directives(fields)
     if b"no-transform" in directives:
@@ -192,6 +194,15 @@ def _refusal(fields: FieldSection, length: int | None, rules: CompressionRules) 
     if b"private" in directives:
         return NotCoded.PRIVATE
     return NotCoded.SET_COOKIE if b"set-cookie" in fields else None
+
+
+def _media_type(fields: FieldSection) -> str:
+    return (fields.get(b"content-type") or b"").partition(b";")[0].strip().lower().decode("latin-1")
+
+
+def _varies(fields: FieldSection) -> bool:
+    names = nominated_names(fields)
+    return names is None or b"accept-encoding" in names
 
 
 def _directives(fields: FieldSection) -> frozenset[bytes]:

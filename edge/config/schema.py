@@ -230,7 +230,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "site[].compression.origin", BOOLEAN, ON,
-        "Whether the origin is asked for coded content for every client, and decoded for those that cannot take it.",
+        "Whether the origin is asked for coded content whatever a client takes; it is decoded for those that cannot.",
     ),
     Setting(
         "site[].compression.max_decoded", SIZE, "1GiB",

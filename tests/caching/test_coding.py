@@ -125,11 +125,15 @@ def test_content_that_the_origin_codes(asked, coding, expected):
         assert shown(asked, [HTML, (b"content-encoding", coding)], status=status) == expected
 
 
-def test_an_origin_that_is_asked_for_what_the_client_takes_is_right_about_it():
-    rules = CompressionRules(origin=False)
-    assert shown([], [GZIP], rules=rules) == AsItIs(NotCoded.CODED_ALREADY)
-    # The first client may have told the origin that it takes gzip; Vary has kept this one from its answer.
-    assert not shown([], [GZIP], rules=rules).varies
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([GZIP], AsItIs(NotCoded.CODED_ALREADY), id="as clients save it"),
+        pytest.param([GZIP, (b"vary", b"accept-encoding")], Decoded(b"gzip"), id="coded because we take it"),
+    ],
+)
+def test_an_archive(fields, expected):
+    assert shown([], [(b"content-type", b"application/x-tar"), *fields]) == expected
 
 
 @pytest.mark.parametrize(
