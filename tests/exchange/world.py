@@ -26,6 +26,8 @@ from edge.testing.upstream import Answer, ScriptedUpstream
 ETAG = (b"etag", b'"v1"')
 FRESH = (b"cache-control", b"max-age=60")
 STALE = (b"cache-control", b"max-age=0")
+# Seconds after which a task that should have ended is taken for stuck.
+_STUCK = 20.0
 PIECE = bytes(range(256)) * 256  # 64 KiB
 
 
@@ -126,14 +128,15 @@ class World:
 
     async def settle(self) -> None:
         """Wait until no task is left that the exchange has started."""
-        for turn in range(10_000):
-            if alive() == 0:
-                # Callbacks of the last one.
-                await asyncio.sleep(0)
-                return
+        turns, loop = 0, asyncio.get_running_loop()
+        end = loop.time() + _STUCK
+        while alive():
+            assert loop.time() < end, "a task stays behind"
+            turns += 1
             # What is left after so many turns waits for a thread.
-            await (asyncio.sleep(0) if turn < 1000 else asyncio.to_thread(int))
-        raise AssertionError("a task stays behind")
+            await (asyncio.sleep(0) if turns < 1000 else asyncio.to_thread(int))
+        # Callbacks of the last one.
+        await asyncio.sleep(0)
 
     def assert_idle(self) -> None:
         """Assert that nothing is left of the exchanges so far."""
