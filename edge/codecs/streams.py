@@ -20,7 +20,7 @@ _THREADS = 2
 _LEVELS = {b"zstd": 3, b"br": 4, b"gzip": 6}
 _SMALL_LEVELS = {b"zstd": 19, b"br": 11, b"gzip": 9}
 # So much less urgent than the event loop the threads are.
-_NICE, _NICEST = 5, 19
+_NICE, _NICEST = 10, 19
 
 
 class NodeCodecs:
