@@ -108,7 +108,7 @@ def _compression(site: SiteConfig, profile: Profile) -> CompressionRules | None:
     return CompressionRules(
         codings=codings,
         min_size=chosen.min_size,
-        types=tuple(media_type.lower() for media_type in chosen.types),
+        types=chosen.types,
         origin=chosen.origin,
         max_decoded=chosen.max_decoded,
         hot=chosen.hot,

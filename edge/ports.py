@@ -64,10 +64,6 @@ class Codecs(Protocol):
         """
         ...
 
-    def close(self) -> None:
-        """Begin no more work."""
-        ...
-
 
 class Responder(Protocol):
     """The answer to one request, on its way to the client.  Every method raises DownstreamClosed once it is gone."""

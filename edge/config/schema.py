@@ -13,6 +13,7 @@ from edge.config.kinds import (
     DURATION,
     HOSTS,
     INTEGER,
+    MEDIA_TYPES,
     NETWORKS,
     PATH,
     SIZE,
@@ -225,7 +226,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("site[].compression.min_size", SIZE, "1400B", "Content smaller than this is not coded.", ("1B", "1GiB")),
     Setting(
-        "site[].compression.types", STRINGS, list(TYPES),
+        "site[].compression.types", MEDIA_TYPES, list(TYPES),
         'Media types that are coded: by name, "text/*" for all below one, "*+xml" for all with a suffix.', (0, 100),
     ),
     Setting(

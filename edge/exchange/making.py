@@ -6,6 +6,7 @@ made, each at its own pace.  It is stored once its source is, as `caching.derive
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from edge.caching import derived
@@ -90,18 +91,20 @@ class Making:
         source = material.stored
         coding = form.coding if isinstance(form, Coded) else derived.IDENTITY
         name = (source.generation, coding, effort)
-        made = self.turned(material.open(), form, rules, effort)
-        try:
-            writer = await self._store.writer(source.key, length=None)
-        except StoreError as error:
-            made.close()
-            self._telemetry.count(error.detail)
-            return None
-        if name in self._fills:
-            # Another one was faster; if it has failed, so would this one.
-            made.close()
-            writer.abort()
-            return self.find(source, coding)
+        with ExitStack() as unless_taken:
+            # Opened before anything is waited for: a fill without a reader may be given up.
+            made = self.turned(material.open(), form, rules, effort)
+            unless_taken.callback(made.close)
+            try:
+                writer = await self._store.writer(source.key, length=None)
+            except StoreError as error:
+                self._telemetry.count(error.detail)
+                return None
+            if name in self._fills:
+                # Another one was faster; if it has failed, so would this one.
+                writer.abort()
+                return self.find(source, coding)
+            unless_taken.pop_all()
         draft = derived.derive(source, coding, writer.generation, effort=effort)
 
         async def commit(end: int) -> bool:
