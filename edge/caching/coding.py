@@ -21,9 +21,10 @@ from edge.semantics.negotiation import best_coding, coding_quality
 
 #: The codings that can be made and taken off here, those that cost least for their size first.
 CODINGS = (b"zstd", b"br", b"gzip")
+#: No coding.
+IDENTITY = b"identity"
 #: What the origin is asked for in place of what each client takes.
 OFFERED = b"br, gzip, zstd"
-_IDENTITY = b"identity"
 # Each event is to go out by itself.
 _EVENTS = "text/event-stream"
 # What is about the octets of one form only.
@@ -86,20 +87,19 @@ class AsItIs:
 
 
 @dataclass(frozen=True, slots=True)
-class Coded:
-    """Whole, in `coding`."""
+class Turned:
+    """Whole, in the coding `to` in place of the coding `of` that it is in; each may be `IDENTITY`."""
 
-    coding: bytes
+    to: bytes
+    of: bytes = IDENTITY
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the client cannot take it as it is."""
+        return self.of != IDENTITY
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """Whole, without the `coding` that it is in."""
-
-    coding: bytes
-
-
-Form = AsItIs | Coded | Decoded
+Form = AsItIs | Turned
 
 
 def form(
@@ -121,20 +121,21 @@ def form(
         coding = coding_of(fields)
         if coding is None or (_media_type(fields) in _ARCHIVES and not _varies(fields)):
             return AsItIs(NotCoded.CODED_ALREADY)
+        if accepts(request.fields, coding):
+            return AsItIs(NotCoded.CODED_ALREADY, varies=True)
+        made = _made(request, response, None, rules, is_first_hand=is_first_hand)
         # Not even no-transform leaves a client with what it cannot read only because others can.
-        return AsItIs(NotCoded.CODED_ALREADY, varies=True) if accepts(request.fields, coding) else Decoded(coding)
-    if response.status != 200:
-        return AsItIs(NotCoded.STATUS)
-    if (reason := _refusal(fields, length, rules)) is not None:
-        return AsItIs(reason)
-    if is_first_hand and _has_credentials(request, rules) and b"public" not in _directives(fields):
-        return AsItIs(NotCoded.CREDENTIALS, varies=True)
-    best = _best(request.fields, rules.codings)
-    if best == _IDENTITY:
-        return AsItIs(NotCoded.NOT_WANTED, varies=True)
-    if b"range" in request.fields:
-        return AsItIs(NotCoded.RANGE, varies=True)
-    return Coded(best)
+        return Turned(made if isinstance(made, bytes) else IDENTITY, coding)
+    made = _made(request, response, length, rules, is_first_hand=is_first_hand)
+    if not isinstance(made, bytes):
+        return made
+    return AsItIs(NotCoded.RANGE, varies=True) if b"range" in request.fields else Turned(made)
+
+
+def form_of_passed(request: Request, response: Response, rules: CompressionRules) -> Turned | None:
+    """Return in which form a client gets a response that is for it alone, None for as it is: nothing is coded then."""
+    wanted = form(request, response, None, rules)
+    return Turned(IDENTITY, wanted.of) if isinstance(wanted, Turned) and wanted.is_needed else None
 
 
 def accepts(fields: FieldSection, coding: bytes) -> bool:
@@ -154,7 +155,7 @@ def without_dated_range(request: Request, rules: CompressionRules) -> Request:
     """Return a request that does not go on with what may be in another coding: no date tells one from another."""
     fields = request.fields
     date = fields.get(b"if-range")
-    if date is None or date.startswith((b'"', b"W/")) or _best(fields, rules.codings) == _IDENTITY:
+    if date is None or date.startswith((b'"', b"W/")) or _best(fields, rules.codings) == IDENTITY:
         return request
     return request.with_fields(fields.without(b"range", b"if-range"))
 
@@ -165,8 +166,8 @@ def shown_fields(fields: FieldSection, shown: Form) -> FieldSection:
         return varying(fields) if shown.varies else fields
     etag = entity_tag(fields)
     changed = varying(fields.without(*_OF_OCTETS))
-    if isinstance(shown, Coded):
-        changed = changed.with_lines((b"content-encoding", shown.coding))
+    if shown.to != IDENTITY:
+        changed = changed.with_lines((b"content-encoding", shown.to))
     if etag is not None:
         changed = changed.with_lines((b"etag", EntityTag(etag.opaque, weak=True).encoded))
     return changed
@@ -180,6 +181,20 @@ def varying(fields: FieldSection) -> FieldSection:
 def offering(fields: FieldSection) -> FieldSection:
     """Return request fields with the codings that the origin is offered whatever the client takes."""
     return fields.replacing(b"accept-encoding", OFFERED)
+
+
+def _made(
+    request: Request, response: Response, length: int | None, rules: CompressionRules, *, is_first_hand: bool
+) -> bytes | AsItIs:
+    """Return the coding that is made for a client of a content without one, or why none is."""
+    if response.status != 200:
+        return AsItIs(NotCoded.STATUS)
+    if (reason := _refusal(response.fields, length, rules)) is not None:
+        return AsItIs(reason)
+    if is_first_hand and _has_credentials(request, rules) and b"public" not in _directives(response.fields):
+        return AsItIs(NotCoded.CREDENTIALS, varies=True)
+    best = _best(request.fields, rules.codings)
+    return AsItIs(NotCoded.NOT_WANTED, varies=True) if best == IDENTITY else best
 
 
 def _refusal(fields: FieldSection, length: int | None, rules: CompressionRules) -> NotCoded | None:
@@ -218,8 +233,8 @@ def _has_credentials(request: Request, rules: CompressionRules) -> bool:
 def _best(fields: FieldSection, codings: Sequence[bytes]) -> bytes:
     values = fields.values(b"accept-encoding")
     if not values or b"accept-encoding" in connection_options(fields):
-        return _IDENTITY
-    return best_coding(fields, codings) or _IDENTITY
+        return IDENTITY
+    return best_coding(fields, codings) or IDENTITY
 
 
 @lru_cache(maxsize=1024)

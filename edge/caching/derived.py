@@ -13,8 +13,6 @@ from edge.semantics.fields import FieldSection
 # No request has such a value for a nominated field: the members of a list are without white space around them.
 _MARK = b" "
 _NAME = b"content-encoding"
-#: What the content of a source without its coding is stored as.
-IDENTITY = b"identity"
 _SOURCE = b"foreland-source"
 _EFFORT = b"foreland-effort"
 

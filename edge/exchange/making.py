@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from edge.caching import derived
-from edge.caching.coding import Coded, CompressionRules, Decoded
+from edge.caching.coding import IDENTITY, CompressionRules, Turned
 from edge.caching.stored import StoredResponse
 from edge.errors import StoreError
 from edge.exchange.fill import Fill, FillReader
@@ -65,15 +65,16 @@ class Making:
         """Return whether the content of `stored` was not made smaller by `coding`."""
         return (stored.generation, coding, FAST) in self._useless
 
-    def turned(
-        self, content: Closable, form: Coded | Decoded, rules: CompressionRules, effort: bytes = FAST
-    ) -> Incoming:
+    def turned(self, content: Closable, form: Turned, rules: CompressionRules, effort: bytes = FAST) -> Incoming:
         """Return a content in the form."""
-        if isinstance(form, Decoded):
-            return self._codecs.decoded(content, form.coding, rules.max_decoded)
+        source: Closable = content
+        if form.of != IDENTITY:
+            source = self._codecs.decoded(content, form.of, rules.max_decoded)
+            if form.to == IDENTITY:
+                return source
         return self._codecs.coded(
-            content,
-            form.coding,
+            source,
+            form.to,
             small=effort is CLOSE,
             is_dry=lambda: isinstance(content, FillReader) and content.is_dry,
         )
@@ -81,7 +82,7 @@ class Making:
     async def begin(
         self,
         material: Material,
-        form: Coded | Decoded,
+        form: Turned,
         rules: CompressionRules,
         *,
         effort: bytes = FAST,
@@ -89,7 +90,7 @@ class Making:
     ) -> Fill | None:
         """Begin to make a content, which `is_kept` lets go on without any reader; None if the store takes nothing."""
         source = material.stored
-        coding = form.coding if isinstance(form, Coded) else derived.IDENTITY
+        coding = form.to
         name = (source.generation, coding, effort)
         with ExitStack() as unless_taken:
             # Opened before anything is waited for: a fill without a reader may be given up.
@@ -116,7 +117,7 @@ class Making:
             earlier = derived.find(candidates, source, coding)
             # Something has to be won by it that is worth its place.
             limit = material.length() * 19 // 20 if earlier is None else (earlier.complete_length or 0) - 1
-            if isinstance(form, Coded) and end > limit:
+            if end > limit and not (form.is_needed and earlier is None):
                 remember(self._useless, name, None, _REMEMBERED)
                 return False
             await writer.commit(replace(draft, complete_length=end, ranges=((0, end),) if end else ()))
@@ -127,13 +128,13 @@ class Making:
         fill.call_when_over(lambda: self._over(name))
         return fill
 
-    def used(self, material: Material, form: Coded | Decoded, made: StoredResponse, rules: CompressionRules) -> None:
+    def used(self, material: Material, form: Turned, made: StoredResponse, rules: CompressionRules) -> None:
         """Note that the content `made` was used, and make it again, smaller, if that was often enough."""
-        name = (material.stored.generation, form.coding, CLOSE)
+        name = (material.stored.generation, form.to, CLOSE)
         uses = self._uses.get(made.generation, 0) + 1
         remember(self._uses, made.generation, uses, _REMEMBERED)
         if (
-            isinstance(form, Coded)
+            form.to != IDENTITY
             and 0 < rules.hot <= uses
             and derived.effort(made) == FAST
             and material.length() <= _REMADE
@@ -143,7 +144,7 @@ class Making:
         ):
             self.make(material, form, rules, effort=CLOSE)
 
-    def make(self, material: Material, form: Coded | Decoded, rules: CompressionRules, *, effort: bytes = FAST) -> None:
+    def make(self, material: Material, form: Turned, rules: CompressionRules, *, effort: bytes = FAST) -> None:
         """Make a content that nobody waits for."""
 
         async def make() -> None:

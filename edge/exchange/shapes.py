@@ -6,7 +6,7 @@ looked up by: the values of response fields that no rule reads, and those of dat
 no more than whether they are there, except for responses that are not settled.
 """
 
-from edge.caching.coding import Decoded, form, shown_fields
+from edge.caching.coding import form, form_of_passed, shown_fields
 from edge.caching.freshness import Lifetime
 from edge.caching.reuse import Fwd
 from edge.caching.status import CacheStatus
@@ -176,8 +176,12 @@ def _as_is_below(ex: Exchange, head: Response, *, is_stored: bool) -> int | None
     rules = ex.site.compression
     if rules is None:
         return None
-    shown = form(ex.request, head, None, rules, is_first_hand=True)
-    if not (is_stored or isinstance(shown, Decoded)) or shown_fields(head.fields, shown) is head.fields:
+    if is_stored:
+        shown = form(ex.request, head, None, rules, is_first_hand=True)
+        is_as_it_is = shown_fields(head.fields, shown) is head.fields
+    else:
+        is_as_it_is = form_of_passed(ex.request, head, rules) is None
+    if is_as_it_is:
         return None
     return 0 if b"content-encoding" in head.fields else rules.min_size
 

@@ -9,7 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from edge.caching import derived
-from edge.caching.coding import AsItIs, Coded, CompressionRules, Decoded, Form, form, shown_fields, varying
+from edge.caching.coding import (
+    IDENTITY,
+    AsItIs,
+    CompressionRules,
+    Form,
+    Turned,
+    form,
+    form_of_passed,
+    shown_fields,
+    varying,
+)
 from edge.caching.stored import StoredResponse
 from edge.exchange.deliver import Body
 from edge.exchange.exchange import Exchange
@@ -66,11 +76,11 @@ class Variants:
         if isinstance(wanted, AsItIs) or not stored.is_complete:
             return as_it_is
         material = stored_material(self._store, stored)
-        found = derived.find(await self._store.lookup(stored.key), stored, _coding(wanted))
+        found = derived.find(await self._store.lookup(stored.key), stored, wanted.to)
         if found is not None:
             return self._found(ex, material, wanted, found, means)
-        if isinstance(wanted, Coded) and making.find(stored, wanted.coding) is None:
-            if making.is_useless(stored, wanted.coding) or not self._is_ours(stored.key):
+        if not wanted.is_needed and making.find(stored, wanted.to) is None:
+            if making.is_useless(stored, wanted.to) or not self._is_ours(stored.key):
                 return as_it_is
             if len(making) >= _AT_ONCE_FOR_HITS:
                 return replace(as_it_is, is_settled=False)
@@ -94,7 +104,7 @@ class Variants:
         if isinstance(wanted, AsItIs):
             return as_it_is
         is_full = len(making) >= _AT_ONCE or not self._is_ours(stored.key)
-        if isinstance(wanted, Coded) and making.find(stored, wanted.coding) is None and is_full:
+        if is_full and not wanted.is_needed and making.find(stored, wanted.to) is None:
             return as_it_is
         return await self._made(as_it_is, filled_material(fill, stored), wanted, ex, now)
 
@@ -104,8 +114,7 @@ class Variants:
         if means is None or ex.request.method != b"GET":
             return head, None
         making, rules = means
-        wanted = form(ex.request, head, None, rules, is_first_hand=True)
-        if not isinstance(wanted, Decoded):
+        if (wanted := form_of_passed(ex.request, head, rules)) is None:
             return head, None
         ex.did("decode")
         return head.with_fields(shown_fields(head.fields, wanted)), making.turned(upstream, wanted, rules)
@@ -127,8 +136,13 @@ class Variants:
         """
         if (means := self._means(ex)) is None:
             return head, length
-        wanted = form(ex.request, head, length, means[1], is_first_hand=True)
-        if not is_stored and not isinstance(wanted, Decoded):
+        rules = means[1]
+        wanted: Form | None = (
+            form(ex.request, head, length, rules, is_first_hand=True)
+            if is_stored
+            else form_of_passed(ex.request, head, rules)
+        )
+        if wanted is None:
             return head, length
         shown = head.with_fields(shown_fields(head.fields, wanted))
         return shown, length if isinstance(wanted, AsItIs) else None
@@ -143,7 +157,7 @@ class Variants:
         wanted = form(ex.request, stored.response, stored.complete_length, means[1])
         if isinstance(wanted, AsItIs):
             return True
-        name = (stored.generation, _coding(wanted))
+        name = (stored.generation, wanted.to)
         if name in self._relayed or derived.find(await self._store.lookup(stored.key), stored, name[1]) is not None:
             return True
         remember(self._relayed, name, None, _REMEMBERED)
@@ -166,7 +180,7 @@ class Variants:
         self,
         ex: Exchange,
         material: Material,
-        wanted: Coded | Decoded,
+        wanted: Turned,
         found: StoredResponse,
         means: tuple[Making, CompressionRules],
     ) -> Shown:
@@ -182,9 +196,7 @@ class Variants:
         used()
         return Shown(stored, self._body(found), _whole(ex.request), used=used)
 
-    async def _made(
-        self, as_it_is: Shown, material: Material, wanted: Coded | Decoded, ex: Exchange, now: float
-    ) -> Shown:
+    async def _made(self, as_it_is: Shown, material: Material, wanted: Turned, ex: Exchange, now: float) -> Shown:
         """Return what a client is shown of a content that has to be made."""
         if (means := self._means(ex)) is None:
             return as_it_is
@@ -198,21 +210,17 @@ class Variants:
 
         if request.method != b"GET" or not isinstance(plan(request, head, None, now), Whole):
             return shown(lambda: making.turned(material.open(), wanted, rules))
-        fill = making.find(source, _coding(wanted))
+        fill = making.find(source, wanted.to)
         if fill is None and self._is_ours(source.key):
             fill = await making.begin(material, wanted, rules)
-        ex.did("code" if isinstance(wanted, Coded) else "decode")
+        ex.did("decode" if wanted.to == IDENTITY else "code")
         if fill is not None:
             return shown(lambda: fill.open(0, None))
         # What a client cannot read is made for it alone.
-        return as_it_is if isinstance(wanted, Coded) else shown(lambda: making.turned(material.open(), wanted, rules))
+        return shown(lambda: making.turned(material.open(), wanted, rules)) if wanted.is_needed else as_it_is
 
     def _is_ours(self, key: bytes) -> bool:
         return self._ring is None or self._ring.owner(key) is None
-
-
-def _coding(wanted: Coded | Decoded) -> bytes:
-    return wanted.coding if isinstance(wanted, Coded) else derived.IDENTITY
 
 
 def _as_it_is(stored: StoredResponse, wanted: Form) -> FieldSection:

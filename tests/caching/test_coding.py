@@ -1,12 +1,13 @@
 import pytest
 
 from edge.caching.coding import (
+    IDENTITY,
     AsItIs,
-    Coded,
     CompressionRules,
-    Decoded,
     NotCoded,
+    Turned,
     form,
+    form_of_passed,
     offering,
     shown_fields,
     without_dated_range,
@@ -34,12 +35,12 @@ def shown(asked, fields, *, status=200, length=5000, rules=RULES, is_first_hand=
 @pytest.mark.parametrize(
     ("accepted", "expected"),
     [
-        pytest.param(b"gzip, deflate, br, zstd", Coded(b"zstd"), id="the first of ours among equals"),
-        pytest.param(b"gzip, br", Coded(b"br"), id="the next when the first is not taken"),
-        pytest.param(b"br;q=0.5, gzip;q=0.8", Coded(b"gzip"), id="the one of the highest weight"),
-        pytest.param(b"*", Coded(b"zstd"), id="any"),
-        pytest.param(b"*, zstd;q=0", Coded(b"br"), id="any but one"),
-        pytest.param(b"x-gzip", Coded(b"gzip"), id="gzip by its old name"),
+        pytest.param(b"gzip, deflate, br, zstd", Turned(b"zstd"), id="the first of ours among equals"),
+        pytest.param(b"gzip, br", Turned(b"br"), id="the next when the first is not taken"),
+        pytest.param(b"br;q=0.5, gzip;q=0.8", Turned(b"gzip"), id="the one of the highest weight"),
+        pytest.param(b"*", Turned(b"zstd"), id="any"),
+        pytest.param(b"*, zstd;q=0", Turned(b"br"), id="any but one"),
+        pytest.param(b"x-gzip", Turned(b"gzip"), id="gzip by its old name"),
         pytest.param(b"identity, br;q=0.9", AsItIs(NotCoded.NOT_WANTED, varies=True), id="rather none"),
         pytest.param(b"deflate", AsItIs(NotCoded.NOT_WANTED, varies=True), id="one that is not made"),
         pytest.param(b"", AsItIs(NotCoded.NOT_WANTED, varies=True), id="none"),
@@ -58,15 +59,15 @@ def test_a_client_gets_the_coding_it_likes_best(accepted, expected):
             [BROWSER, (b"connection", b"accept-encoding")], [HTML], {}, AsItIs(NotCoded.NOT_WANTED, varies=True),
             id="what is for the next hop only is not said",
         ),
-        pytest.param([BROWSER], [HTML], {"length": None}, Coded(b"zstd"), id="of unknown length"),
-        pytest.param([BROWSER], [HTML], {"length": 1400}, Coded(b"zstd"), id="of the least length"),
+        pytest.param([BROWSER], [HTML], {"length": None}, Turned(b"zstd"), id="of unknown length"),
+        pytest.param([BROWSER], [HTML], {"length": 1400}, Turned(b"zstd"), id="of the least length"),
         pytest.param([BROWSER], [HTML], {"length": 1399}, AsItIs(NotCoded.SMALL), id="of less"),
         pytest.param([BROWSER], [HTML], {"status": 404}, AsItIs(NotCoded.STATUS), id="not the representation"),
         pytest.param([BROWSER], [HTML, GZIP], {"status": 206}, AsItIs(NotCoded.STATUS), id="a part as the origin sent it"),
         pytest.param([BROWSER], [(b"content-type", b"image/png")], {}, AsItIs(NotCoded.MEDIA_TYPE), id="coded by nature"),
         pytest.param([BROWSER], [], {}, AsItIs(NotCoded.MEDIA_TYPE), id="of no type"),
-        pytest.param([BROWSER], [(b"content-type", b"image/svg+xml")], {}, Coded(b"zstd"), id="of a type with a suffix"),
-        pytest.param([BROWSER], [(b"content-type", b"application/json")], {}, Coded(b"zstd"), id="of a type by name"),
+        pytest.param([BROWSER], [(b"content-type", b"image/svg+xml")], {}, Turned(b"zstd"), id="of a type with a suffix"),
+        pytest.param([BROWSER], [(b"content-type", b"application/json")], {}, Turned(b"zstd"), id="of a type by name"),
         pytest.param(
             [BROWSER], [(b"content-type", b"text/event-stream")], {}, AsItIs(NotCoded.MEDIA_TYPE), id="events",
         ),
@@ -82,14 +83,14 @@ def test_a_client_gets_the_coding_it_likes_best(accepted, expected):
         pytest.param(
             [BROWSER, (b"range", b"bytes=0-1")], [HTML], {}, AsItIs(NotCoded.RANGE, varies=True), id="a range",
         ),
-        pytest.param([BROWSER, (b"cookie", b"a=b")], [HTML], {}, Coded(b"zstd"), id="stored, to whom has a cookie"),
+        pytest.param([BROWSER, (b"cookie", b"a=b")], [HTML], {}, Turned(b"zstd"), id="stored, to whom has a cookie"),
         pytest.param(
             [BROWSER, (b"cookie", b"a=b")], [HTML], {"is_first_hand": True}, AsItIs(NotCoded.CREDENTIALS, varies=True),
             id="made for whom has a cookie",
         ),
         pytest.param(
             [BROWSER, (b"cookie", b"a=b")], [HTML], {"is_first_hand": True, "rules": CompressionRules(strip_cookies=True)},
-            Coded(b"zstd"), id="made for whom had a cookie that the origin did not see",
+            Turned(b"zstd"), id="made for whom had a cookie that the origin did not see",
         ),
         pytest.param(
             [BROWSER, (b"authorization", b"x")], [HTML, (b"cache-control", b"s-maxage=9")], {"is_first_hand": True},
@@ -97,7 +98,7 @@ def test_a_client_gets_the_coding_it_likes_best(accepted, expected):
         ),
         pytest.param(
             [BROWSER, (b"authorization", b"x")], [HTML, (b"cache-control", b"public")], {"is_first_hand": True},
-            Coded(b"zstd"), id="public, made for whom was authorized",
+            Turned(b"zstd"), id="public, made for whom was authorized",
         ),
         pytest.param(
             [BROWSER], [HTML], {"rules": CompressionRules(codings=())}, AsItIs(NotCoded.SMALL), id="where nothing is made",
@@ -112,24 +113,39 @@ def test_what_is_coded(asked, fields, facts, expected):
     ("asked", "coding", "expected"),
     [
         pytest.param([BROWSER], b"br", AsItIs(NotCoded.CODED_ALREADY, varies=True), id="for whom takes it"),
-        pytest.param([], b"br", Decoded(b"br"), id="not for whom says nothing"),
-        pytest.param([(b"accept-encoding", b"gzip")], b"br", Decoded(b"br"), id="not for whom takes another"),
-        pytest.param([(b"accept-encoding", b"gzip;q=0, *")], b"X-GZIP", Decoded(b"gzip"), id="not for whom refuses it"),
+        pytest.param([], b"br", Turned(IDENTITY, b"br"), id="not for whom says nothing"),
+        pytest.param([(b"accept-encoding", b"gzip")], b"br", Turned(b"gzip", b"br"), id="for whom takes another"),
+        pytest.param([(b"accept-encoding", b"gzip;q=0, *")], b"X-GZIP", Turned(b"zstd", b"gzip"), id="refused"),
         pytest.param([], b"deflate", AsItIs(NotCoded.CODED_ALREADY), id="nobody here can decode it"),
         pytest.param([], b"br, gzip", AsItIs(NotCoded.CODED_ALREADY), id="coded twice"),
         pytest.param([], b"", AsItIs(NotCoded.CODED_ALREADY), id="an empty field"),
     ],
 )
 def test_content_that_the_origin_codes(asked, coding, expected):
-    for status in (200, 404):
-        assert shown(asked, [HTML, (b"content-encoding", coding)], status=status) == expected
+    fields = [HTML, (b"content-encoding", coding)]
+    assert shown(asked, fields, length=9) == expected
+    if isinstance(expected, Turned):
+        assert expected.is_needed
+        # What would not be coded is decoded, too.
+        decoded = Turned(IDENTITY, expected.of)
+        assert shown(asked, fields, status=404) == decoded
+        assert shown(asked, [*fields, (b"cache-control", b"no-transform")]) == decoded
+        assert shown([*asked, (b"cookie", b"a=b")], fields, is_first_hand=True) == decoded
+        assert form_of_passed(request(*asked), Response(200, FieldSection(fields)), RULES) == decoded
+    else:
+        assert form_of_passed(request(*asked), Response(200, FieldSection(fields)), RULES) is None
+
+
+def test_nothing_is_coded_that_is_for_one_client():
+    assert not Turned(b"br").is_needed
+    assert form_of_passed(request(BROWSER), Response(200, FieldSection([HTML])), RULES) is None
 
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
         pytest.param([GZIP], AsItIs(NotCoded.CODED_ALREADY), id="as clients save it"),
-        pytest.param([GZIP, (b"vary", b"accept-encoding")], Decoded(b"gzip"), id="coded because we take it"),
+        pytest.param([GZIP, (b"vary", b"accept-encoding")], Turned(IDENTITY, b"gzip"), id="coded because we take it"),
     ],
 )
 def test_an_archive(fields, expected):
@@ -154,8 +170,8 @@ def test_fields_of_a_coded_form(etag, expected):
     ]
     fields = FieldSection([HTML, *of_octets, *etag, (b"last-modified", b"x")])
     kept = [HTML, (b"last-modified", b"x"), (b"vary", b"Accept-Encoding")]
-    assert shown_fields(fields, Coded(b"br")).lines == (*kept, (b"content-encoding", b"br"), *expected)
-    assert shown_fields(fields.with_lines(GZIP), Decoded(b"gzip")).lines == (*kept, *expected)
+    assert shown_fields(fields, Turned(b"br")).lines == (*kept, (b"content-encoding", b"br"), *expected)
+    assert shown_fields(fields.with_lines(GZIP), Turned(IDENTITY, b"gzip")).lines == (*kept, *expected)
 
 
 @pytest.mark.parametrize(
