@@ -4,8 +4,8 @@
     python -m benchmarks.compression --latency [--seconds 10] [--rate 20]
 
 The trees are the sample site and Debian's python3-doc, served by an nginx that codes nothing, or gzip.  Every file is
-asked for once by one client, so all are misses; CPU is that of the program under test alone, and `-` in place of a
-coding is identity.  With --latency, one connection asks for a hit again and again while another one misses at a rate,
+asked for once by one client, so all are misses; the program under test has a core of its own, CPU is its alone, and `-` in
+place of a coding is identity.  With --latency, one connection asks for a hit again and again while another one misses at a rate,
 with identity and with each coding: what compression does is the difference.
 """
 
@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.contestants import LOAD_CORE, SERVER_CORE
 from benchmarks.processes import cpu_seconds
 
 ROOT = Path(__file__).parent.parent
@@ -59,11 +60,13 @@ class Row:
 class Server:
     """A program that serves on `port`."""
 
-    def __init__(self, command: list[str], port: int) -> None:
+    def __init__(self, command: list[str], port: int, core: str) -> None:
         self.port = port
         environment = {**os.environ, "EDGE_LIMITS__REQUESTS_PER_CONNECTION": "1000000"}
         quiet = subprocess.DEVNULL
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=quiet, stderr=quiet)
+        self.process = subprocess.Popen(
+            ["taskset", "-c", core, *command], cwd=ROOT, env=environment, stdout=quiet, stderr=quiet
+        )
         until = time.monotonic() + 20
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
@@ -85,6 +88,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=20.0, help="misses a second, of 250 KB each")
     parser.add_argument("--misses", nargs=2, metavar=("PORT", "CODING"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    os.sched_setaffinity(0, {int(LOAD_CORE)})
     if arguments.misses:
         _miss(int(arguments.misses[0]), arguments.misses[1], arguments.rate)
     elif arguments.latency:
@@ -138,25 +142,26 @@ def _serving(tree: Path, program: str) -> Iterator[tuple[Server, Callable[[], in
         log = folder / "octets"
         gzip = "gzip on;" if "origin gzip" in program else "gzip off;"
         location = f"location / {{ root {tree}; expires 1h; {gzip} access_log {log} octets; }}"
-        origin = _nginx(folder / "origin", location, level=1)
+        origin = _nginx(folder / "origin", location, level=1, core=LOAD_CORE)
         stack.callback(origin.stop)
         if program.startswith("nginx"):
             gzip = "gzip on;" if "gzip" in program else "gzip off;"
             location = f"location / {{ proxy_pass http://127.0.0.1:{origin.port}; proxy_cache c; {gzip} }}"
-            server = _nginx(folder / "proxy", location, level=int(program[-1]) if "gzip" in program else 1)
+            level = int(program[-1]) if "gzip" in program else 1
+            server = _nginx(folder / "proxy", location, level, SERVER_CORE)
         else:
             server = _edge(folder / "edge", origin.port)
         stack.callback(server.stop)
         yield server, lambda: sum(map(int, log.read_text().split()))
 
 
-def _nginx(folder: Path, location: str, level: int) -> Server:
+def _nginx(folder: Path, location: str, level: int, core: str) -> Server:
     folder.mkdir()
     port = _free()
     user = "user root;" if Path("/proc/self").stat().st_uid == 0 else ""
     conf = folder / "nginx.conf"
     conf.write_text(_NGINX.format(folder=folder, user=user, types=TYPES, port=port, location=location, level=level))
-    return Server(["nginx", "-e", str(folder / "start.log"), "-c", str(conf)], port)
+    return Server(["nginx", "-e", str(folder / "start.log"), "-c", str(conf)], port, core)
 
 
 def _edge(folder: Path, origin: int) -> Server:
@@ -165,7 +170,7 @@ def _edge(folder: Path, origin: int) -> Server:
         sys.executable, "-m", "edge", "serve", "--origin", f"http://127.0.0.1:{origin}", "--listen", f"127.0.0.1:{port}",
         "--cache", str(folder), "--cache-size", "1GiB", "--admin", "off", "--log", "off", "--workers", "1",
     ]  # fmt: skip
-    return Server(command, port)
+    return Server(command, port, SERVER_CORE)
 
 
 def _free() -> int:

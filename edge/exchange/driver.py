@@ -376,15 +376,13 @@ class Driver:
         """Forward a request that nothing stored answers; `stale` may still stand in if the origin fails."""
         self._forwards(ex, fwd, detail, outcome="MISS" if stale is None else "EXPIRED")
         ex.did("miss" if stale is None else "stale")
-        fields = forwarded_fields(ex)
         if ex.request.method == b"HEAD":
-            await self._head(ex, fields, stale)
+            await self._head(ex, forwarded_fields(ex), stale)
             return
         is_uncacheable = self._learned.is_uncacheable(ex.key, self._context.clock.now())
-        if is_uncacheable:
-            # Of what is passed on, each client is to have the coding that it likes.
-            fields = forwarded_fields(ex, is_own=True)
-        elif b"range" not in fields:
+        # Of what is passed on, each client is to have the coding that it likes.
+        fields = forwarded_fields(ex, is_own=is_uncacheable)
+        if b"range" not in fields and not is_uncacheable:
             # For a response that can be stored whole; the client's own conditions are looked at afterwards.
             fields = fields.without(*validation.PRECONDITIONS)
         await self._collapsing.ask(ex, Question(fields, stale=stale))

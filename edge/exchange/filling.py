@@ -198,7 +198,8 @@ class Filling:
         """Answer with a 206 as the origin made it."""
         length = None if fill.end is None else fill.end - fill.start
         body = Body(lambda _start, _end: fill.open(fill.start, None), length, is_at_hand=False)
-        shown = replace(fill.stored, status=206, reason=head.reason, fields=head.fields)
+        labelled = self._context.variants.labelled(ex, fill.stored.with_fields(head.fields))
+        shown = replace(labelled, status=206, reason=head.reason)
         await deliver(ex, shown, Whole(), body, age=None, now=self._context.clock.now())
 
 
