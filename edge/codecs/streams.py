@@ -12,7 +12,7 @@ from edge.codecs.coders import DECODERS, ENCODERS, Decoder, Encoder
 from edge.errors import UpstreamUndecodable
 from edge.ports import Closable, Incoming, Piece
 
-#: What is worked on at once, octets; less than `_INLINE` of them take no longer than the way to a thread and back.
+#: What is worked on at once, octets; less than `_INLINE` in all take no longer than the way to a thread and back.
 SLICE, _INLINE = 256 << 10, 2048
 #: Content that was `FREE` octets long may not become more than so many times what came in.
 FREE, PROPORTION = 1 << 20, 1000
@@ -53,6 +53,7 @@ class CodedSource:
     ) -> None:
         self._source, self._encoder, self._pool, self._is_dry = source, encoder, pool, is_dry
         self._rest: Piece = b""
+        self._taken = 0
         self._is_over = False
 
     async def read(self) -> bytes:
@@ -61,10 +62,17 @@ class CodedSource:
             piece = self._rest or await self._source.read()
             data, self._rest = bytes(piece[:SLICE]), piece[SLICE:]
             self._is_over = not data
-            is_dry = not self._rest and self._is_dry()
-            if coded := await _worked(self._pool, partial(_encode, self._encoder, data, is_dry=is_dry), len(data)):
+            work = partial(_encode, self._encoder, data, is_dry=not self._rest and self._is_dry())
+            # The encoder may have put off all of the work until now.
+            self._taken += len(data)
+            if coded := await self._done(work):
                 return coded
         return b""
+
+    async def _done(self, work: Callable[[], bytes]) -> bytes:
+        if self._taken < _INLINE:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def close(self) -> None:
         """Let go of the source."""
@@ -91,7 +99,8 @@ class DecodedSource:
                         return b""
                     raise UpstreamUndecodable("the content ends in the middle")
             self._taken += len(data)
-            decoded = await _worked(self._pool, partial(self._decoder.decode, data, SLICE), SLICE)
+            work = partial(self._decoder.decode, data, SLICE)
+            decoded = await asyncio.get_running_loop().run_in_executor(self._pool, work)
             self._given += len(decoded)
             if self._given > self._limit or self._given > max(FREE, PROPORTION * self._taken):
                 raise UpstreamUndecodable("too much when it is decoded")
@@ -108,13 +117,6 @@ def _encode(encoder: Encoder, data: bytes, *, is_dry: bool) -> bytes:
         return encoder.finish()
     coded = encoder.encode(data)
     return coded + encoder.flush() if is_dry else coded
-
-
-async def _worked(pool: ThreadPoolExecutor, work: Callable[[], bytes], size: int) -> bytes:
-    """Return the outcome of `work`, done in a thread if it is about more than a few octets."""
-    if size < _INLINE:
-        return work()
-    return await asyncio.get_running_loop().run_in_executor(pool, work)
 
 
 def _give_way(nice: int) -> None:

@@ -67,7 +67,7 @@ class Making:
 
     def turned(self, content: Closable, form: Turned, rules: CompressionRules, effort: bytes = FAST) -> Incoming:
         """Return a content in the form."""
-        source: Closable = content
+        source = content
         if form.of != IDENTITY:
             source = self._codecs.decoded(content, form.of, rules.max_decoded)
             if form.to == IDENTITY:
@@ -75,7 +75,7 @@ class Making:
         return self._codecs.coded(
             source,
             form.to,
-            small=effort is CLOSE,
+            small=effort == CLOSE,
             is_dry=lambda: isinstance(content, FillReader) and content.is_dry,
         )
 
@@ -140,7 +140,7 @@ class Making:
             and material.length() <= _REMADE
             and name not in self._useless
             # One at a time: it takes seconds of a CPU.
-            and not any(effort is CLOSE for *_, effort in self._fills)
+            and not any(effort == CLOSE for *_, effort in self._fills)
         ):
             self.make(material, form, rules, effort=CLOSE)
 

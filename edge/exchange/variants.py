@@ -213,11 +213,13 @@ class Variants:
         fill = making.find(source, wanted.to)
         if fill is None and self._is_ours(source.key):
             fill = await making.begin(material, wanted, rules)
+        if fill is None and not wanted.is_needed:
+            return as_it_is
         ex.did("decode" if wanted.to == IDENTITY else "code")
         if fill is not None:
             return shown(lambda: fill.open(0, None))
         # What a client cannot read is made for it alone.
-        return shown(lambda: making.turned(material.open(), wanted, rules)) if wanted.is_needed else as_it_is
+        return shown(lambda: making.turned(material.open(), wanted, rules))
 
     def _is_ours(self, key: bytes) -> bool:
         return self._ring is None or self._ring.owner(key) is None

@@ -2,7 +2,9 @@
 
 import asyncio
 import gzip
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import brotli
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.codecs.coders import DECODERS, ENCODERS
-from edge.codecs.streams import FREE, PROPORTION, SLICE, NodeCodecs
+from edge.codecs.streams import FREE, PROPORTION, SLICE, CodedSource, NodeCodecs
 from edge.errors import UpstreamClosed, UpstreamUndecodable
 
 CODINGS = sorted(ENCODERS)
@@ -80,6 +82,31 @@ async def test_what_comes_is_not_held_back_while_nothing_more_does(codecs, codin
         seen += decoder.decode(await stream.read(), SLICE)
         assert seen == expected
     await content(stream)
+
+
+class Lazy:
+    """An encoder that puts everything off to its end, and remembers in which threads it worked."""
+
+    def __init__(self) -> None:
+        self.threads = []
+
+    def encode(self, _data: bytes) -> bytes:
+        self.threads.append(threading.get_ident())
+        return b""
+
+    def flush(self) -> bytes:
+        return b""
+
+    def finish(self) -> bytes:
+        return self.encode(b"") + b"all"
+
+
+@pytest.mark.parametrize(("size", "is_beside"), [(100, False), (5000, True)])
+async def test_the_event_loop_does_no_more_than_a_little_of_the_work(size, is_beside):
+    lazy, pool = Lazy(), ThreadPoolExecutor(1)
+    assert await content(CodedSource(Pieces(bytes(size)), lazy, pool, lambda: False)) == b"all"
+    assert [thread != threading.get_ident() for thread in lazy.threads] == [is_beside] * 2
+    pool.shutdown()
 
 
 @pytest.mark.parametrize("coding", CODINGS)

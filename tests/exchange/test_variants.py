@@ -14,9 +14,9 @@ from edge.caching import derived
 from edge.caching.coding import CompressionRules
 from edge.errors import UpstreamClosed
 from edge.policy.purging import Kind, Mode, Selector
-from edge.testing.clock import ManualClock
 from edge.testing.responder import RecordingResponder
-from edge.testing.upstream import Answer, ScriptedUpstream
+from edge.testing.upstream import Answer
+from tests.exchange.test_relay import Others
 from tests.exchange.world import ETAG, FRESH, STALE, Got, World, turns
 
 RULES = CompressionRules(types=("text/*",))
@@ -379,31 +379,15 @@ async def test_what_cannot_be_decoded_never_ends_cleanly(world, content, control
     assert (await world.get(GZIP)).content == content
 
 
-class OtherWorker:
-    """The owner of every key."""
-
-    def __init__(self) -> None:
-        self.worker = ScriptedUpstream(
-            ManualClock(), lambda _: Answer(fields=[(b"x-from", b"owner")], content=[b"relayed"])
-        )
-        self.is_there = False
-
-    def owner(self, _key: bytes) -> ScriptedUpstream | None:
-        return self.worker if self.is_there else None
-
-    async def invalidate(self, _key: bytes) -> None:
-        """Do nothing."""
-
-
 async def test_only_the_owner_makes_what_is_stored():
-    ring = OtherWorker()
+    ring = Others()
     world = World(compression=RULES, ring=ring)
     world.upstream.script = lambda _: page()
     await world.get(GZIP)
     await world.settle()
     ring.is_there = True
     assert decoded(await world.get(GZIP)) == BODY, "what it has made is at hand"
-    assert (await world.get(BR)).content == b"relayed", "it is asked for what it has not"
+    assert (await world.get(BR)).content == b"of its owner", "it is asked for what it has not"
     got = await world.get(BR)
     assert (got.field(b"content-encoding"), got.content) == (None, BODY), "once"
     assert codings(world) == [b"gzip"]
@@ -411,13 +395,13 @@ async def test_only_the_owner_makes_what_is_stored():
 
 
 async def test_another_worker_decodes_what_its_client_cannot_take():
-    ring = OtherWorker()
+    ring = Others()
     world = World(compression=RULES, ring=ring)
     world.upstream.script = lambda _: page(FRESH, CODED, body=gzip.compress(BODY))
     await world.get(GZIP)
     await world.settle()
     ring.is_there = True
-    assert (await world.get()).content == b"relayed"
+    assert (await world.get()).content == b"of its owner"
     for _ in range(2):
         assert decoded(await world.get()) == BODY
     assert codings(world) == []
