@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from edge.caching.directives import parse_directives
+from edge.caching.directives import parse_directives, request_directives
 from edge.caching.validation import entity_tag
 from edge.caching.vary import nominated_names
 from edge.semantics.entity_tags import EntityTag
@@ -193,6 +193,9 @@ def _made(
         return AsItIs(reason)
     if is_first_hand and _has_credentials(request, rules) and b"public" not in _directives(response.fields):
         return AsItIs(NotCoded.CREDENTIALS, varies=True)
+    if b"no-transform" in request_directives(request.fields):
+        # RFC 9111 §5.2.1.6.
+        return AsItIs(NotCoded.NO_TRANSFORM, varies=True)
     best = _best(request.fields, rules.codings)
     return AsItIs(NotCoded.NOT_WANTED, varies=True) if best == IDENTITY else best
 

@@ -82,6 +82,11 @@ class Fill:
         """Whether one who comes now can still have all of the content."""
         return self._error is None and self._window is None and not self._is_spoilt
 
+    @property
+    def is_admitted(self) -> bool:
+        """Whether the content is to be found once it is over."""
+        return self._writer.is_admitted
+
     def open(self, start: int, end: int | None) -> "FillReader":
         """Return the octets [start, end) as they come; None reads to the end."""
         reader = FillReader(self, start, end)

@@ -103,8 +103,9 @@ class Variants:
         as_it_is = Shown(stored.with_fields(_as_it_is(stored, wanted)), body, ex.request)
         if isinstance(wanted, AsItIs):
             return as_it_is
-        is_full = len(making) >= _AT_ONCE or not self._is_ours(stored.key)
-        if is_full and not wanted.is_needed and making.find(stored, wanted.to) is None:
+        # What is not to be found afterwards is not worth the writing.
+        is_worth_it = fill.is_admitted and len(making) < _AT_ONCE and self._is_ours(stored.key)
+        if not is_worth_it and not wanted.is_needed and making.find(stored, wanted.to) is None:
             return as_it_is
         return await self._made(as_it_is, filled_material(fill, stored), wanted, ex, now)
 

@@ -76,6 +76,10 @@ def test_a_client_gets_the_coding_it_likes_best(accepted, expected):
             id="no-transform",
         ),
         pytest.param(
+            [BROWSER, (b"cache-control", b"no-transform")], [HTML], {}, AsItIs(NotCoded.NO_TRANSFORM, varies=True),
+            id="no-transform for this client",
+        ),
+        pytest.param(
             [BROWSER], [HTML, (b"cache-control", b"private"), (b"cdn-cache-control", b"max-age=9")], {},
             AsItIs(NotCoded.PRIVATE), id="private behind this cache",
         ),
