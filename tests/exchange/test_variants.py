@@ -244,6 +244,16 @@ async def test_without_room_a_content_goes_out_as_it_is(world):
     assert world.telemetry.counters["store-full"] == 1
 
 
+async def test_what_is_not_admitted_goes_out_as_it_is_unless_the_client_cannot_take_it(world):
+    world.store.admits = False
+    got = await world.get(BR)
+    assert (got.field(b"content-encoding"), got.field(b"vary"), got.content) == (None, b"Accept-Encoding", BODY)
+    world.upstream.script = lambda _: page(FRESH, CODED, body=gzip.compress(BODY))
+    assert decoded(await world.get()) == BODY
+    await world.settle()
+    assert world.stored() == []
+
+
 async def test_a_content_that_cannot_be_read_back_is_asked_for_again(world):
     await world.get()
     await world.settle()
