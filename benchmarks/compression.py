@@ -3,7 +3,7 @@
     python -m benchmarks.compression [--files 400]        octets by coding, and CPU for each MB of content
     python -m benchmarks.compression --latency [--seconds 10] [--rate 20]
 
-The trees are the sample site and Debian's python3-doc, served by an nginx that codes nothing, or gzip.  Every file is
+The trees are the sample site and Debian's python3-doc, served by an nginx that codes nothing, or gzip.  Every URL is
 asked for once by one client, so all are misses; the program under test has a core of its own, CPU is its alone, and `-` in
 place of a coding is identity.  With --latency, one connection asks for a hit again and again while another one misses at a rate,
 with identity and with each coding: what compression does is the difference.
@@ -82,7 +82,7 @@ class Server:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compression", description=__doc__)
-    parser.add_argument("--files", type=int, default=400, help="at most so many of each tree")
+    parser.add_argument("--files", type=int, default=400, help="about so many of each tree")
     parser.add_argument("--latency", action="store_true")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=20.0, help="misses a second, of 250 KB each")
@@ -102,7 +102,9 @@ def _octets(limit: int) -> None:
     print("|---|---|---|---|---|---|---|")
     for name, tree in TREES.items():
         files = sorted(path for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
-        paths = [f"/{path.relative_to(tree)}" for path in files[:: -(-len(files) // limit)]]
+        chosen = [str(path.relative_to(tree)) for path in files[:: -(-len(files) // limit)]]
+        # Of a few files more than once, each time under another URL.
+        paths = [f"/{path}?{copy}" for copy in range(limit // len(chosen)) for path in chosen]
         for program, coding in (
             ("nginx", "-"), ("nginx gzip 1", "gzip"), ("nginx gzip 6", "gzip"), ("edge", "-"), ("edge", "gzip"),
             ("edge", "br"), ("edge", "zstd"), ("edge, origin gzip 1", "gzip"), ("edge, origin gzip 1", "-"),
@@ -130,7 +132,7 @@ def _row(tree: Path, paths: list[str], program: str, coding: str) -> Row:
         time.sleep(1)
         cpu = cpu_seconds(server.process.pid) - began
         connection.close()
-        content = sum((tree / path[1:]).stat().st_size for path in paths)
+        content = sum((tree / path[1:].partition("?")[0]).stat().st_size for path in paths)
         return Row(sent, content, origin_octets(), cpu)
 
 
