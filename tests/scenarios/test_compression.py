@@ -1,13 +1,19 @@
 """Every coding by every method, range and condition, over real sockets: each answer is right by itself."""
 
+import asyncio
 import gzip
 import itertools
+from dataclasses import replace
+from pathlib import Path
 
 import brotli
 import pytest
 from backports import zstd
 
 from edge.caching.coding import CompressionRules
+from edge.clock import SystemClock
+from edge.store.disk import Disk
+from edge.store.settings import Settings
 from tests.scenarios.origin_fixture import Peer, Received, sends
 
 RULES = CompressionRules(types=("text/*",))
@@ -123,3 +129,23 @@ async def test_content_that_the_origin_codes(start, coding):
         else:
             assert (received.status, DECODE[shown](received.content)) == (200, BODY)
     assert len(node.raw.requests) == 1
+
+
+async def test_what_is_hot_becomes_smaller_on_disk(start, tmp_path):
+    disk = await Disk.start(tmp_path, Settings(quota=64 << 20, memory=0), SystemClock())
+    text = Path(__file__).read_bytes() * 3
+    node = await start(sends(page(text)), store=disk, compression=replace(RULES, hot=3))
+    try:
+        lengths = []
+        async with asyncio.timeout(20):
+            while len(lengths) < 4 or lengths[-1] == lengths[1]:
+                received = await node.get("/page", "Accept-Encoding: br")
+                assert received.is_whole
+                assert brotli.decompress(received.content) == text
+                lengths.append(len(received.content))
+        assert lengths[-1] < lengths[1]
+        await disk.flush()
+        assert disk.stats().objects == 1
+        assert len(node.raw.requests) == 1
+    finally:
+        await disk.close()
