@@ -5,7 +5,6 @@ secrets beside what a stranger made him send is not (BREACH).  A coded form has 
 weakened: the two have the same meaning and other octets.  Ranges are of what is stored, since only its tag is strong.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -32,6 +31,7 @@ _OF_OCTETS = (
     b"content-encoding", b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest", b"etag",
     b"accept-ranges",
 )  # fmt: skip
+_LONGEST_REMEMBERED = 256
 _ALIASES = {b"x-gzip": b"gzip"}
 # Files that are coded by nature, and labelled so by old servers: clients save them as they are.
 _ARCHIVES = frozenset({
@@ -233,10 +233,19 @@ def _has_credentials(request: Request, rules: CompressionRules) -> bool:
     return b"authorization" in fields or (b"cookie" in fields and not rules.strip_cookies)
 
 
-def _best(fields: FieldSection, codings: Sequence[bytes]) -> bytes:
+def _best(fields: FieldSection, codings: tuple[bytes, ...]) -> bytes:
     values = fields.values(b"accept-encoding")
     if not values or b"accept-encoding" in connection_options(fields):
         return IDENTITY
+    if sum(map(len, values)) > _LONGEST_REMEMBERED:
+        return best_coding(fields, codings) or IDENTITY
+    return _remembered_best(tuple(values), codings)
+
+
+# Browsers send a handful of different values.
+@lru_cache(maxsize=256)
+def _remembered_best(values: tuple[bytes, ...], codings: tuple[bytes, ...]) -> bytes:
+    fields = FieldSection((b"accept-encoding", value) for value in values)
     return best_coding(fields, codings) or IDENTITY
 
 

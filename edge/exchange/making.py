@@ -65,8 +65,12 @@ class Making:
         """Return whether the content of `stored` was not made smaller by `coding`."""
         return (stored.generation, coding, FAST) in self._useless
 
-    def turned(self, content: Closable, form: Turned, rules: CompressionRules, effort: bytes = FAST) -> Incoming:
-        """Return a content in the form."""
+    def turn(self, content: Closable, form: Turned, rules: CompressionRules) -> Incoming:
+        """Return a content in the form for one reader, and keep nothing of it."""
+        self._telemetry.count("turned-for-one")
+        return self._turned(content, form, rules, FAST)
+
+    def _turned(self, content: Closable, form: Turned, rules: CompressionRules, effort: bytes) -> Incoming:
         source = content
         if form.of != IDENTITY:
             source = self._codecs.decoded(content, form.of, rules.max_decoded)
@@ -94,7 +98,7 @@ class Making:
         name = (source.generation, coding, effort)
         with ExitStack() as unless_taken:
             # Opened before anything is waited for: a fill without a reader may be given up.
-            made = self.turned(material.open(), form, rules, effort)
+            made = self._turned(material.open(), form, rules, effort)
             unless_taken.callback(made.close)
             try:
                 writer = await self._store.writer(source.key, length=None)

@@ -118,7 +118,7 @@ class Variants:
         if (wanted := form_of_passed(ex.request, head, rules)) is None:
             return head, None
         ex.did("decode")
-        return head.with_fields(shown_fields(head.fields, wanted)), making.turned(upstream, wanted, rules)
+        return head.with_fields(shown_fields(head.fields, wanted)), making.turn(upstream, wanted, rules)
 
     def labelled(self, ex: Exchange, stored: StoredResponse) -> StoredResponse:
         """Return a stored response whose parts go out as they are, with what tells that others get another form."""
@@ -210,7 +210,7 @@ class Variants:
             return Shown(head, body, request, is_settled=False)
 
         if request.method != b"GET" or not isinstance(plan(request, head, None, now), Whole):
-            return shown(lambda: making.turned(material.open(), wanted, rules))
+            return shown(lambda: making.turn(material.open(), wanted, rules))
         fill = making.find(source, wanted.to)
         if fill is None and self._is_ours(source.key):
             fill = await making.begin(material, wanted, rules)
@@ -220,7 +220,7 @@ class Variants:
         if fill is not None:
             return shown(lambda: fill.open(0, None))
         # What a client cannot read is made for it alone.
-        return shown(lambda: making.turned(material.open(), wanted, rules))
+        return shown(lambda: making.turn(material.open(), wanted, rules))
 
     def _is_ours(self, key: bytes) -> bool:
         return self._ring is None or self._ring.owner(key) is None

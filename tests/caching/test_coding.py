@@ -42,6 +42,7 @@ def shown(asked, fields, *, status=200, length=5000, rules=RULES, is_first_hand=
         pytest.param(b"*, zstd;q=0", Turned(b"br"), id="any but one"),
         pytest.param(b"x-gzip", Turned(b"gzip"), id="gzip by its old name"),
         pytest.param(b"identity, br;q=0.9", AsItIs(NotCoded.NOT_WANTED, varies=True), id="rather none"),
+        pytest.param(b"br" + b", x" * 200, Turned(b"br"), id="among many that nobody knows"),
         pytest.param(b"deflate", AsItIs(NotCoded.NOT_WANTED, varies=True), id="one that is not made"),
         pytest.param(b"", AsItIs(NotCoded.NOT_WANTED, varies=True), id="none"),
         pytest.param(b"identity;q=0, deflate", AsItIs(NotCoded.NOT_WANTED, varies=True), id="nothing there is"),

@@ -365,6 +365,7 @@ async def test_what_is_passed_is_decoded_for_whom_cannot_take_it(world, status):
     assert (got.status, got.field(b"content-encoding"), decoded(got)) == (status, None, BODY)
     assert got.responder.length is None
     assert "decode" in got.trace
+    assert world.telemetry.counters["turned-for-one"] == 1
 
 
 @pytest.mark.parametrize(
