@@ -155,8 +155,12 @@ class Store(Protocol):
         """Return the stored responses of `key`, the newest response first; a damaged one is left out, never raised."""
         ...
 
-    def lacks(self, key: bytes) -> bool:
-        """Return whether `lookup` of `key` would find nothing, as far as that is known without waiting."""
+    def lookup_nowait(self, key: bytes) -> Sequence[StoredResponse] | None:
+        """Return what `lookup` would, if it would not wait and nothing is damaged; None otherwise."""
+        ...
+
+    def read_nowait(self, stored: StoredResponse) -> bytes | None:
+        """Return the whole of a small content if it can be had without waiting, and is not damaged; None otherwise."""
         ...
 
     def generation(self) -> bytes:

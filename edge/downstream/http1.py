@@ -227,11 +227,12 @@ class Http1(asyncio.Protocol):
         if self._write_ready(self._listener.by_request(raw, head, self._client)):
             return True
         self._responder = Http1Responder(self, head.request, keep_alive=True, may_stay=self._may_stay)
-        if not self._listener.begin(head.request, self._responder, self._client, self._has_answered):
-            self._responder = None
-            return False
         self._served += 1
-        return True
+        if self._listener.begin(head.request, self._responder, self._client, self._has_answered):
+            return True
+        self._responder = None
+        self._served -= 1
+        return False
 
     def _may_stay(self) -> bool:
         return not self._listener.is_draining

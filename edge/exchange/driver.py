@@ -89,15 +89,16 @@ class Driver:
         self._collapsing = Collapsing(context, self._asking, self._filling, self._learned, self._ranging)
         self.prepared = PreparedAnswers(sites, context.store, context.purges, context.node)
         self._short = ShortWay(
-            sites, context, self._collapsing, self._learned, self._fence, go_on=self._go_on, ended=self._ended
-        )
+            sites, context, self._collapsing, self._learned, self._fence,
+            prepared=self.prepared, go_on=self._go_on, ended=self._ended,
+        )  # fmt: skip
         self.in_flight = 0
 
     async def handle(
         self, request: Request, content: Source, responder: Responder, client: str, *, is_relayed: bool = False
     ) -> None:
         """Answer one request; never raises for a fault of client, origin or disk."""
-        site = self._sites.find(request.target.host)
+        site = self._sites.of(request.target)
         ex = Exchange(
             request,
             content if request.has_content else None,
@@ -116,12 +117,13 @@ class Driver:
     def begin(self, request: Request, responder: PromptResponder, client: str, over: Callable[[], None]) -> bool:
         """Answer one request without content as `handle` does, if it may go the short way; return whether it does.
 
-        `over` is called once the answer has ended, and not before this returns.
+        `over` is called once the answer has ended, which may be before this returns.
         """
-        if not self._short.begin(request, responder, client, over):
-            return False
         self.in_flight += 1
-        return True
+        if self._short.begin(request, responder, client, over):
+            return True
+        self.in_flight -= 1
+        return False
 
     def _go_on(self, ex: Exchange, work: Work, over: Callable[[], None]) -> None:
         """Go on with an exchange in a task of its own."""

@@ -32,7 +32,8 @@ _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
 _DECIDING = NOT_PLAIN - _CONDITIONS
 # So many keys have ready answers at a time, and each so many variants.
 _KEYS, _VARIANTS = 8192, 16
-_TRACE = ("lookup", "reuse", "deliver")
+#: What is done for one of them, in order.
+TRACE = ("lookup", "reuse", "deliver")
 
 
 class Prepared:
@@ -119,7 +120,7 @@ class Prepared:
         return Record(
             request=request,
             status=304 if self._is_304 else self.stored.status,
-            trace=_TRACE,
+            trace=TRACE,
             cache_status=CacheStatus(None, ttl=second[1]).encoded(self._node),
             outcome="HIT",
             detail="",
@@ -165,7 +166,7 @@ class PreparedAnswers:
         """Return the ready answer to a request, None when the full path must make one."""
         if not self._by_key or not is_plain(request, _DECIDING):
             return None
-        site = self._sites.find(request.target.host)
+        site = self._sites.of(request.target)
         if site is None:
             return None
         key = cache_key(apply_query(request.target, site.key), site.key)
@@ -207,7 +208,7 @@ def is_plain(request: Request, deciding: frozenset[bytes] = NOT_PLAIN) -> bool:
         request.method == b"GET"
         and request.version >= (1, 1)
         and not request.has_content
-        and not any(name in deciding for name, _ in request.fields)
+        and not request.fields.has_any(deciding)
     )
 
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from edge.caching.stored import Range, StoredResponse
-from edge.errors import ParseError, StoreDamaged, StoreError
-from edge.semantics.fields import FieldSection, Line, is_field_value, is_token
+from edge.errors import StoreDamaged, StoreError
+from edge.semantics.fields import FIELD_VALUE, TOKEN, FieldSection, Line, is_field_value, is_token
 from edge.store.record import HEAD_LIMIT
 
 #: The most field lines, nominated fields or ranges one head can hold.
@@ -32,6 +32,8 @@ _UNSOUND = "a head with a field line that must not be stored"
 # How many lines are remembered as they are encoded, and how long ones.
 _LINES, _LONGEST = 4096, 256
 _encoded_lines: dict[Line, bytes] = {}
+# Names, in lower case, and values in turn, each behind the other's line break.
+_are_sound = re.compile(rb"(?:%s\n%s\n)*+" % (TOKEN.replace(b"A-Z", b""), FIELD_VALUE)).fullmatch
 _is_line_free = re.compile(rb"[^\r\n\0]*").fullmatch
 
 
@@ -68,23 +70,24 @@ def encode(stored: StoredResponse) -> bytes:
 
 def decode(body: bytes) -> StoredResponse:
     """Return the stored response that `body` holds; StoreDamaged if there is anything wrong with it."""
-    reading = _Reading(body)
     try:
-        status, request_time, response_time, length, epoch = reading.unpack(_FIXED)
-        generation, key, method, reason = (reading.sized() for _ in range(4))
-        nominated = tuple(reading.pair() for _ in range(reading.count()))
-        lines = [(reading.sized(), reading.sized()) for _ in range(reading.count())]
-        ranges = tuple(reading.range() for _ in range(reading.count()))
+        status, request_time, response_time, length, epoch = _FIXED.unpack_from(body)
+        (generation, key, method, reason), at = _values(body, _FIXED.size, 4)
+        nominated, at = _nominated(body, at)
+        (count,) = _SIZE.unpack_from(body, at)
+        values, at = _values(body, at + 4, 2 * _bounded(count))
+        reading = _Reading(body, at)
+        ranges = tuple([reading.range() for _ in range(reading.count())])
         pinned = reading.flag()
-        fields = FieldSection.checked(lines)
-    except (ParseError, struct.error) as error:
+    except struct.error as error:
         raise StoreDamaged("the head of a stored response is malformed") from error
+    lines = tuple(zip(values[::2], values[1::2], strict=True))
     stored = StoredResponse(
-        key, generation, method, nominated, status, reason, fields, request_time, response_time,
+        key, generation, method, nominated, status, reason, FieldSection(lines), request_time, response_time,
         None if length == -1 else length, ranges, epoch, pinned,
     )  # fmt: skip
     problem = "there are bytes behind the head" if reading.rest else _problem(stored)
-    if problem is None and not all(map(_is_sound, lines)):
+    if problem is None and not (_are_sound(b"\n".join([*values, b""])) and _REFUSED.isdisjoint(values[::2])):
         problem = _UNSOUND
     if problem is not None:
         raise StoreDamaged(problem)
@@ -120,11 +123,37 @@ def outline(body: bytes) -> Outline:
         raise StoreDamaged("the head of a stored response is malformed") from error
 
 
+def _values(body: bytes, at: int, count: int) -> tuple[list[bytes], int]:
+    """Return so many values that begin at `at`, and where they end; StoreDamaged or struct.error when they do not."""
+    values, size_at = [], _SIZE.unpack_from
+    for _ in range(count):
+        (size,) = size_at(body, at)
+        at += 4 + size
+        values.append(body[at - size : at])
+    if at > len(body):
+        raise StoreDamaged("a value of a head is longer than the head, or absent")
+    return values, at
+
+
+def _nominated(body: bytes, at: int) -> tuple[Pairs, int]:
+    (count,) = _SIZE.unpack_from(body, at)
+    if not count:
+        return (), at + 4
+    reading = _Reading(body, at + 4)
+    return tuple([(reading.sized(), reading.optional()) for _ in range(_bounded(count))]), reading.at
+
+
+def _bounded(count: int) -> int:
+    if count > COUNT_LIMIT:
+        raise StoreDamaged("a head holds too many lines")
+    return count
+
+
 class _Reading:
     """What is left to decode."""
 
-    def __init__(self, raw: bytes) -> None:
-        self._raw, self.at = raw, 0
+    def __init__(self, raw: bytes, at: int = 0) -> None:
+        self._raw, self.at = raw, at
 
     @property
     def rest(self) -> int:
@@ -136,10 +165,7 @@ class _Reading:
         return values
 
     def count(self) -> int:
-        count: int = self.unpack(_SIZE)[0]
-        if count > COUNT_LIMIT:
-            raise StoreDamaged("a head holds too many lines")
-        return count
+        return _bounded(self.unpack(_SIZE)[0])
 
     def sized(self) -> bytes:
         value = self.optional()
@@ -164,9 +190,6 @@ class _Reading:
         is_set = self._raw[self.at :] == _PINNED
         self.at += is_set
         return is_set
-
-    def pair(self) -> tuple[bytes, bytes | None]:
-        return self.sized(), self.optional()
 
 
 def _sized(value: bytes | None) -> bytes:

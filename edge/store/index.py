@@ -241,6 +241,15 @@ class Index:
                 there = cursor.prev()
         return None
 
+    def first_chunk(self, generation: bytes) -> Place | None:
+        """Return where the first chunk of `generation` is, or None."""
+        try:
+            with self._environment.begin() as transaction:
+                raw = transaction.get(chunk_key(generation, 0), db=self._chunks)
+        except lmdb.Error as error:
+            raise StoreDamaged(f"the index cannot be read: {error}") from error
+        return None if raw is None else decode_chunk(chunk_key(generation, 0), raw).place
+
     def is_chunk(self, transaction: Transaction, generation: bytes, offset: int, place: Place) -> bool:
         """Return whether the chunk that begins at `offset` is the one at `place`."""
         return transaction.get(chunk_key(generation, offset), db=self._chunks) == _PLACE.pack(*place)

@@ -40,6 +40,11 @@ class Memory:
         """How many bytes are held."""
         return self._evictor.used
 
+    @property
+    def is_full(self) -> bool:
+        """Whether something must leave before more is held."""
+        return self._evictor.is_full
+
     def names(self) -> list[bytes]:
         """Return the key hashes and generations of what is held; may be asked by any thread."""
         return [*tuple(self._heads), *tuple(self._contents)]

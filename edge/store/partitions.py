@@ -115,9 +115,13 @@ class Partitions:
         self._memory.keep_heads(name, Known(key, stored, stripe, stamp))
         return stored
 
-    def lacks(self, key: bytes) -> bool:
-        """Return whether `lookup` of `key` would find nothing, as far as that is known without waiting."""
-        return self.owner(key) == self._index and self.own.lacks(key)
+    def lookup_nowait(self, key: bytes) -> Sequence[StoredResponse] | None:
+        """Return what `lookup` would, if that is this worker's own to know; None otherwise."""
+        return self.own.lookup_nowait(key) if self.owner(key) == self._index else None
+
+    def read_nowait(self, stored: StoredResponse) -> bytes | None:
+        """Return the whole of a small content if it is this worker's own and can be had without waiting."""
+        return self.own.read_nowait(stored) if self.owner(stored.key) == self._index else None
 
     def generation(self) -> bytes:
         """Return a generation that was never used before."""

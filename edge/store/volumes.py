@@ -93,9 +93,13 @@ class Volumes:
         """Return the stored responses of `key`, the newest response first."""
         return await self._volume(key).lookup(key)
 
-    def lacks(self, key: bytes) -> bool:
-        """Return whether `lookup` of `key` would find nothing, as far as that is known without waiting."""
-        return self._volume(key).lacks(key)
+    def lookup_nowait(self, key: bytes) -> Sequence[StoredResponse] | None:
+        """Return what `lookup` would, if it would not wait and nothing is damaged; None otherwise."""
+        return self._volume(key).lookup_nowait(key)
+
+    def read_nowait(self, stored: StoredResponse) -> bytes | None:
+        """Return the whole of a small content if it can be had without waiting, and is not damaged; None otherwise."""
+        return self._volume(stored.key).read_nowait(stored)
 
     def generation(self) -> bytes:
         """Return a generation that was never used before, in any volume."""

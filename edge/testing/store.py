@@ -23,6 +23,7 @@ class MemoryStore:
         contents: the octets by generation.
         damaged: generations that fail to read.
         is_full: whether writes are refused.
+        is_slow: whether nothing can be looked up or read without waiting.
         takes: writes wait while it is not set.
         writers: how many are neither committed nor aborted.
         sources: how many are not closed.
@@ -32,7 +33,7 @@ class MemoryStore:
         self.heads: dict[bytes, list[StoredResponse]] = {}
         self.contents: dict[bytes, bytearray] = {}
         self.damaged: set[bytes] = set()
-        self.is_full = False
+        self.is_full = self.is_slow = False
         self.takes = asyncio.Event()
         self.takes.set()
         self.writers = 0
@@ -47,9 +48,14 @@ class MemoryStore:
         await self.pauses()
         return list(self.heads.get(key, ()))
 
-    def lacks(self, key: bytes) -> bool:
-        """Return whether nothing is stored."""
-        return not self.heads.get(key)
+    def lookup_nowait(self, key: bytes) -> Sequence[StoredResponse] | None:
+        """Return the stored responses of `key`, newest first, unless they are on a slow disk."""
+        return None if self.is_slow else list(self.heads.get(key, ()))
+
+    def read_nowait(self, stored: StoredResponse) -> bytes | None:
+        """Return the whole content, unless it is damaged or on a slow disk."""
+        is_there = stored.is_complete and not self.is_slow and stored.generation not in self.damaged
+        return bytes(self.contents.get(stored.generation, b"")) if is_there else None
 
     def generation(self) -> bytes:
         """Return the next generation."""
