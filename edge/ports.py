@@ -148,6 +148,15 @@ class Writer(Protocol):
         ...
 
 
+class Token(Protocol):
+    """What is known of a key: once it is not current, it never is again."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether a lookup of the key finds the same as when this was given."""
+        ...
+
+
 class Store(Protocol):
     """Where stored responses are kept."""
 
@@ -211,8 +220,8 @@ class Store(Protocol):
         """
         ...
 
-    def token(self, key: bytes) -> object | None:
-        """Return what stays the same object for as long as `lookup` of `key` finds the same; None when not in memory."""
+    def token(self, key: bytes) -> Token | None:
+        """Return what says for how long `lookup` of `key` finds the same; None when that is not in memory."""
         ...
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:

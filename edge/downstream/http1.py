@@ -70,11 +70,11 @@ class Http1(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what arrives, and answer it."""
-        if self._served and not self._intake.has_begun:
+        if self._served and not self._intake.input:
             # A connection that was idle: the time for a head begins with its first octet.
             self._deadline = self._loop.time() + self._limits.header_timeout
         if self._is_free() and (
-            self._write_ready(self._listener.by_octets(data, self._client))
+            self._write_ready(self._listener.by_octets(data, self._client, self._listener.date))
             or ((head := self._intake.lone_head(data)) is not None and self._answers_lone(data, head))
         ):
             return
@@ -112,10 +112,11 @@ class Http1(asyncio.Protocol):
         """Queue bytes for the client; DownstreamClosed when it is gone."""
         if self._is_gone or self._transport.is_closing():
             raise DownstreamClosed
-        self._pace.written += sum(map(len, pieces))
         if len(pieces) == 1:
+            self._pace.written += len(pieces[0])
             self._transport.write(pieces[0])
         else:
+            self._pace.written += sum(map(len, pieces))
             self._transport.writelines(pieces)
 
     async def drained(self) -> None:
@@ -163,7 +164,7 @@ class Http1(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """Close between requests; a new connection is given a moment, as its first request may be on its way."""
-        if not self._is_answering and not self._lingers and not self._intake.has_begun:
+        if not self._is_answering and not self._lingers and not self._intake.input:
             if self._served:
                 self._transport.close()
             else:
@@ -188,7 +189,7 @@ class Http1(asyncio.Protocol):
             self._give_up_waiting()
 
     def _give_up_waiting(self) -> None:
-        if self._intake.has_begun:
+        if self._intake.input:
             self._intake.refuse(DownstreamTimeout())
             self._start_serving()
         else:
@@ -205,7 +206,7 @@ class Http1(asyncio.Protocol):
         return (
             self._task is None
             and self._responder is None
-            and not self._intake.has_begun
+            and not self._intake.input
             and not self._intake.is_deaf
             and not self._is_write_paused
             and not self._listener.is_draining
@@ -218,7 +219,7 @@ class Http1(asyncio.Protocol):
             return False
         self._served += 1
         self._deadline = self._loop.time() + self._limits.keepalive_timeout
-        with contextlib.suppress(DownstreamClosed):
+        if not self._transport.is_closing():
             self.write(*pieces)
         return True
 
@@ -317,10 +318,10 @@ class Http1(asyncio.Protocol):
 
     def _await_request(self) -> None:
         """Begin to wait for the next request, if there can be one."""
-        if self._has_peer_ended or (self._listener.is_draining and not self._intake.has_begun):
+        if self._has_peer_ended or (self._listener.is_draining and not self._intake.input):
             self._transport.close()
         else:
-            limits, has_begun = self._limits, self._intake.has_begun
+            limits, has_begun = self._limits, self._intake.input
             self._deadline = self._loop.time() + (limits.header_timeout if has_begun else limits.keepalive_timeout)
 
     def _linger(self) -> None:

@@ -15,6 +15,7 @@ class Intake:
     """The requests of one connection, and at its end perhaps the error that keeps it from having more.
 
     Attributes:
+        input: what has arrived of a head that has begun, or waits for room.
         queue: what is to be answered, in order; whoever answers takes it from the left, once that is done.
         content: what still arrives of the last of them, None when it is complete.
         is_deaf: whether nothing more is taken: a request was the last, or it was none.
@@ -23,12 +24,12 @@ class Intake:
 
     __slots__ = (
         "_connection",
-        "_input",
         "_limits",
         "_may_skip_line",
         "_scheme",
         "content",
         "ignored",
+        "input",
         "is_deaf",
         "queue",
     )
@@ -37,17 +38,12 @@ class Intake:
         self._scheme = scheme
         self._limits = limits
         self._connection = connection
-        self._input = b""
+        self.input = b""
         self._may_skip_line = True
         self.queue: deque[Item] = deque()
         self.content: Content | None = None
         self.is_deaf = False
         self.ignored = 0
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether a head has begun to arrive, or waits for room."""
-        return bool(self._input)
 
     @property
     def has_room(self) -> bool:
@@ -63,7 +59,7 @@ class Intake:
         if self.is_deaf:
             self.ignored += len(data)
         else:
-            self._input = self._input + data if self._input else data
+            self.input = self.input + data if self.input else data
             self.advance()
 
     def lone_head(self, data: bytes) -> Head | None:
@@ -85,9 +81,9 @@ class Intake:
     def advance(self) -> None:
         """Take requests and content off the input, as many as there is room for."""
         try:
-            while self._input and not self.is_deaf:
+            while self.input and not self.is_deaf:
                 if self.content is not None:
-                    self._input = self.content.feed(self._input)
+                    self.input = self.content.feed(self.input)
                     if self.content.is_complete:
                         self._end_content()
                 elif len(self.queue) >= self._limits.pipelined or not self._take_head():
@@ -109,22 +105,22 @@ class Intake:
     def go_deaf(self) -> None:
         """Take nothing more."""
         self.is_deaf = True
-        self.ignored += len(self._input)
-        self._input = b""
+        self.ignored += len(self.input)
+        self.input = b""
 
     def _take_head(self) -> bool:
         """Take an empty line or a request head off the input; return whether there was a whole one."""
-        if self._may_skip_line and _LINE_BREAK.startswith(self._input[:2]):
+        if self._may_skip_line and _LINE_BREAK.startswith(self.input[:2]):
             # RFC 9112 §2.2: one empty line before a request line is ignored.
-            if len(self._input) == 1:
+            if len(self.input) == 1:
                 return False
             self._may_skip_line = False
-            self._input = self._input[2:]
+            self.input = self.input[2:]
             return True
-        length = head_length(self._input, self._limits)
+        length = head_length(self.input, self._limits)
         if not length:
             return False
-        raw, self._input = self._input[:length], self._input[length:]
+        raw, self.input = self.input[:length], self.input[length:]
         head = parse_head(raw, self._scheme, self._limits)
         self.content = Content(head, self._limits, self._connection)
         self.queue.append((head, self.content))

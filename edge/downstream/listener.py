@@ -104,6 +104,8 @@ class Listener:
         self.is_draining = False
         self._clock = clock
         self._ready = ready
+        #: Returns the ready answer to a head that was answered before, None when it must be parsed.
+        self.by_octets = _nothing_ready if ready is None else ready.by_octets
         self._tls = tls
         self._announcing = announcing
         self._h2c = h2c
@@ -201,10 +203,6 @@ class Listener:
         if not self._connections:
             self._empty.set()
 
-    def by_octets(self, raw: bytes, client: str) -> tuple[bytes, ...] | None:
-        """Return the ready answer to a head that was answered before, None when it must be parsed."""
-        return None if self._ready is None else self._ready.by_octets(raw, client, self.date)
-
     def by_request(self, raw: bytes, head: Head, client: str) -> tuple[bytes, ...] | None:
         """Return the ready answer to a parsed head, None when the handler must answer it."""
         return None if self._ready is None else self._ready.by_request(raw, head, client, self.date)
@@ -229,6 +227,10 @@ class Listener:
         if self._ready is not None:
             self._ready.sweep()
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
+
+
+def _nothing_ready(_raw: bytes, _client: str, _date: Callable[[], bytes]) -> None:
+    return None
 
 
 def bind(host: str, port: int) -> socket.socket:

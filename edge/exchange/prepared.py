@@ -18,7 +18,7 @@ from edge.exchange.plan import NotModified, condition
 from edge.exchange.purged import is_unpurged
 from edge.exchange.site import Sites
 from edge.policy.key import apply_query, cache_key
-from edge.ports import Purges, Record, Second, Store
+from edge.ports import Purges, Record, Second, Store, Token
 from edge.semantics.messages import Request, Response
 
 #: Request fields that give more than the key and the nominated fields a say in the answer.
@@ -56,7 +56,7 @@ class Prepared:
         node: bytes,
         ex: Exchange,
         stored: StoredResponse,
-        token: object,
+        token: Token,
         content: bytes,
     ) -> None:
         self._store, self._purges, self._node, self._site, self._token = store, purges, node, ex.site, token
@@ -80,7 +80,7 @@ class Prepared:
     def is_held(self) -> bool:
         """Whether the store has it in memory still, content and all."""
         stored = self.stored
-        return self._store.token(stored.key) is self._token and self._store.at_hand(stored) is self._content
+        return self._token.is_current and self._store.at_hand(stored) is self._content
 
     def matches(self, request: Request) -> bool:
         """Return whether the request selects this response (RFC 9111 §4.1)."""
@@ -88,8 +88,8 @@ class Prepared:
 
     def second(self, now: float) -> Second | None:
         """Return age and lifetime left at `now`; None when it is stale or no longer what a lookup would find."""
-        age = self._base_age + max(0.0, now - self._since)
-        if age >= self._lifetime or self._store.token(self.stored.key) is not self._token:
+        age = self._base_age + now - self._since if now > self._since else self._base_age
+        if age >= self._lifetime or not self._token.is_current:
             return None
         if self._shared.epoch != self._epoch and self._is_purged():
             return None

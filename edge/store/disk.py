@@ -16,6 +16,7 @@ from edge.caching.stored import StoredResponse
 from edge.clock import Clock
 from edge.errors import StoreDamaged, StoreError, StoreFull
 from edge.policy.admission import ALWAYS, Admission
+from edge.ports import Token
 from edge.store import head, recovery, visits
 from edge.store.fill import Fill
 from edge.store.flush import Flush
@@ -363,10 +364,10 @@ class Disk:
                 return True
         return False
 
-    def token(self, key: bytes) -> object | None:
-        """Return what stays the same object for as long as `lookup` of `key` finds the same; None when not in memory."""
+    def token(self, key: bytes) -> Token | None:
+        """Return what says for how long `lookup` of `key` finds the same; None when that is not in memory."""
         known = self._memory.peek_heads(key_hash(key))
-        return known if known is not None and known.key == key and self._is_open else None
+        return known if known is not None and known.key == key and known.is_current else None
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:
         """Return the whole content when it is in memory, None otherwise."""
@@ -457,6 +458,7 @@ class Disk:
     async def _end(self) -> bool:
         """Take nothing any more, and write what waits; return whether all of it was written."""
         self._is_open = False
+        self._memory.expire()
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)

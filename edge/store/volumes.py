@@ -19,6 +19,7 @@ from edge.caching.stored import StoredResponse
 from edge.clock import Clock
 from edge.errors import ParseError, StoreError
 from edge.policy.key import parse_key
+from edge.ports import Token
 from edge.store.disk import Disk, Stats
 from edge.store.fill import Fill
 from edge.store.passing import Passing
@@ -134,8 +135,8 @@ class Volumes:
         """Let a stored response never be reclaimed, or be as any other again; return whether it is there."""
         return await self._volume(key).pin(key, generation, pinned=pinned)
 
-    def token(self, key: bytes) -> object | None:
-        """Return what stays the same object for as long as `lookup` of `key` finds the same."""
+    def token(self, key: bytes) -> Token | None:
+        """Return what says for how long `lookup` of `key` finds the same; None when that is not in memory."""
         return self._volume(key).token(key)
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from edge.caching.stored import StoredResponse
 from edge.errors import StoreDamaged, StoreError, StoreFull
-from edge.ports import Piece
+from edge.ports import Piece, Token
 from edge.semantics.fields import FieldSection
 from edge.testing.pauses import Pauses
 
@@ -39,7 +39,7 @@ class MemoryStore:
         self.writers = 0
         self.sources = 0
         self.pauses = pauses or Pauses()
-        self._tokens: dict[bytes, object] = {}
+        self._tokens: dict[bytes, _Held] = {}
         self._at_hand: dict[bytes, bytes] = {}
         self._numbers = itertools.count(1)
 
@@ -103,9 +103,9 @@ class MemoryStore:
             self._replace(replace(head, pinned=pinned))
         return bool(found)
 
-    def token(self, key: bytes) -> object | None:
-        """Return what stays the same for as long as `lookup` finds the same."""
-        return self._tokens.setdefault(key, object()) if self.heads.get(key) else None
+    def token(self, key: bytes) -> Token | None:
+        """Return what says for how long `lookup` finds the same."""
+        return self._tokens.setdefault(key, _Held()) if self.heads.get(key) else None
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:
         """Return the whole content."""
@@ -116,7 +116,8 @@ class MemoryStore:
 
     def forget_memory(self) -> None:
         """Let go of what is in memory, as a store does that needs the room."""
-        self._tokens.clear()
+        for key in list(self._tokens):
+            self._expire(key)
         self._at_hand.clear()
 
     def visit(self, stored: StoredResponse) -> None:
@@ -127,11 +128,15 @@ class MemoryStore:
         await self.pauses()
         return self._drop(key, generation)
 
+    def _expire(self, key: bytes) -> None:
+        if (token := self._tokens.pop(key, None)) is not None:
+            token.is_current = False
+
     def _has(self, key: bytes, generation: bytes) -> bool:
         return any(head.generation == generation for head in self.heads.get(key, ()))
 
     def _drop(self, key: bytes, generation: bytes | None) -> int:
-        self._tokens.pop(key, None)
+        self._expire(key)
         heads = self.heads.pop(key, [])
         kept = [head for head in heads if generation is not None and head.generation != generation]
         if kept:
@@ -139,13 +144,19 @@ class MemoryStore:
         return len(heads) - len(kept)
 
     def _replace(self, stored: StoredResponse) -> None:
-        self._tokens.pop(stored.key, None)
+        self._expire(stored.key)
         others = [
             head
             for head in self.heads.get(stored.key, ())
             if head.generation != stored.generation and head.nominated != stored.nominated
         ]
         self.heads[stored.key] = [stored, *others]
+
+
+class _Held:
+    """What says for how long a lookup finds the same."""
+
+    is_current = True
 
 
 class MemorySource:
