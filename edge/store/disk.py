@@ -20,7 +20,7 @@ from edge.ports import Token
 from edge.store import head, recovery, visits
 from edge.store.fill import Fill
 from edge.store.flush import Flush
-from edge.store.index import HeadRef, Index
+from edge.store.index import HeadRef, Index, Place
 from edge.store.layout import Layout
 from edge.store.ledger import WAITING_LIMIT, Ledger
 from edge.store.log import Log
@@ -128,7 +128,11 @@ class Disk:
             self._tasks.append(spawn(self._scrub.run(settings.scrub_rate), name="store-scrub"))
         # In order, because the index takes neighbours at less cost; from anywhere, because earlier runs did the same.
         self._generations = itertools.count(int.from_bytes(os.urandom(7), "big") << 7 | 1)
-        self._is_open, self._is_closed, self._reads = True, False, 0
+        self._is_open, self._is_closed = True, False
+        # Of what is looked up without waiting: how many, and whether the last is to go to the memory tier.
+        self._reads, self._promotes = 0, True
+        # The content that was read with the last head, and of which generation it is.
+        self._ahead: tuple[bytes, memoryview | None] = b"", None
 
     @classmethod
     async def start(cls, path: Path, settings: Settings, clock: Clock, shared: Shared | None = None) -> Self:
@@ -225,8 +229,10 @@ class Disk:
         if known is not None and known.key == key:
             return known.stored
         try:
-            refs = self._ledger.heads(name)
-            found = [self._ledger.stored(ref.generation) or self._head_nowait(name, ref) for ref in refs]
+            refs, chunk = self._ledger.heads_and_chunk(name)
+            if not refs:
+                return ()
+            found = [self._ledger.stored(ref.generation) or self._head_nowait(name, ref, chunk) for ref in refs]
         except StoreError:
             return None
         stored = [one for one in found if one is not None and one.key == key]
@@ -234,7 +240,11 @@ class Disk:
             return None
         if len(stored) > 1:
             stored.sort(key=_response_time, reverse=True)
-        if stored and self._may_promote():
+        self._reads += 1
+        # All of what is read goes to the memory tier, or every eighth while that is full: what is used often is soon
+        # there all the same, and what is not does not cost the others their place.
+        self._promotes = not self._memory.is_full or not self._reads & 7
+        if self._promotes:
             self._memory.keep_heads(name, Known(key, tuple(stored)))
         return stored
 
@@ -248,30 +258,38 @@ class Disk:
             return content
         if length is None or length > _PROMPT or self._ledger.waiting(generation, 0) is not None:
             return None
-        try:
-            place = self._ledger.index.first_chunk(generation)
-            body = None if place is None else self._reader.at_once(Kind.CHUNK, key_hash(stored.key), generation, place)
-        except StoreError:
-            return None
+        of, body = self._ahead
+        if of != generation:
+            try:
+                place = self._index.first_chunk(generation)
+                body = (
+                    None if place is None else self._reader.at_once(Kind.CHUNK, key_hash(stored.key), generation, place)
+                )
+            except StoreError:
+                return None
         if body is None or len(body) != length:
             return None
         content = bytes(body)
-        if self._may_promote():
+        if self._promotes:
             self._memory.keep_content(generation, content)
         return content
 
-    def _may_promote(self) -> bool:
-        """Return whether what was read is to go to the memory tier: all of it, or every eighth while that is full.
-
-        What is used often is soon there all the same, and what is not does not cost the others their place.
-        """
-        self._reads += 1
-        return not self._memory.is_full or not self._reads & 7
-
-    def _head_nowait(self, name: bytes, ref: HeadRef) -> StoredResponse | None:
-        body = None if ref.place is None else self._reader.at_once(Kind.HEAD, name, ref.generation, ref.place)
+    def _head_nowait(self, name: bytes, ref: HeadRef, chunk: Place | None) -> StoredResponse | None:
+        generation, place = ref.generation, ref.place
+        if place is None:
+            return None
+        if (
+            chunk is not None
+            and chunk.length <= _PROMPT
+            and (chunk.segment, chunk.offset + chunk.length) == (place.segment, place.offset)
+        ):
+            # Small contents are written with their heads, and most often wanted with them.
+            both = self._reader.both_at_once(name, generation, chunk, place)
+            self._ahead, body = (generation, both[0] if both else None), both[1] if both else None
+        else:
+            body = self._reader.at_once(Kind.HEAD, name, generation, place)
         stored = None if body is None else head.decode(bytes(body))
-        return stored if stored is not None and stored.generation == ref.generation else None
+        return stored if stored is not None and stored.generation == generation else None
 
     def generation(self) -> bytes:
         """Return a generation that was never used before."""

@@ -2,6 +2,7 @@
 
 import re
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
@@ -38,6 +39,23 @@ _is_line_free = re.compile(rb"[^\r\n\0]*").fullmatch
 
 
 Pairs = tuple[tuple[bytes, bytes | None], ...]
+#: Fixed values; generation, key, method and reason; nominated fields; names and values of fields in turn; ranges; pinned.
+_Parts = tuple[
+    tuple[int, float, float, int, int], Sequence[bytes], Pairs, Sequence[bytes], tuple[Range, ...], bool
+]  # fmt: skip
+
+
+class _Layout(NamedTuple):
+    """Where everything lies in a body of some length: of what sizes, with so many octet strings of nominated fields."""
+
+    struct: struct.Struct
+    sizes: tuple[int, ...]
+    nominated: int
+
+
+# Of as many lengths, of which there are few among the responses of one origin.
+_LAYOUTS = 2048
+_layouts: dict[int, _Layout] = {}
 
 
 class Outline(NamedTuple):
@@ -70,9 +88,27 @@ def encode(stored: StoredResponse) -> bytes:
 
 def decode(body: bytes) -> StoredResponse:
     """Return the stored response that `body` holds; StoreDamaged if there is anything wrong with it."""
+    fixed, names, nominated, values, ranges, pinned = _by_layout(body) or _by_steps(body)
+    status, request_time, response_time, length, epoch = fixed
+    generation, key, method, reason = names
+    lines = tuple(zip(values[::2], values[1::2], strict=True))
+    stored = StoredResponse(
+        key, generation, method, nominated, status, reason, FieldSection(lines), request_time, response_time,
+        None if length == -1 else length, ranges, epoch, pinned,
+    )  # fmt: skip
+    problem = _problem(stored)
+    if problem is None and not (_are_sound(b"\n".join([*values, b""])) and _REFUSED.isdisjoint(values[::2])):
+        problem = _UNSOUND
+    if problem is not None:
+        raise StoreDamaged(problem)
+    return stored
+
+
+def _by_steps(body: bytes) -> _Parts:
+    """Return the parts of a body, found one after the other."""
     try:
-        status, request_time, response_time, length, epoch = _FIXED.unpack_from(body)
-        (generation, key, method, reason), at = _values(body, _FIXED.size, 4)
+        fixed = _FIXED.unpack_from(body)
+        names, at = _values(body, _FIXED.size, 4)
         nominated, at = _nominated(body, at)
         (count,) = _SIZE.unpack_from(body, at)
         values, at = _values(body, at + 4, 2 * _bounded(count))
@@ -81,17 +117,47 @@ def decode(body: bytes) -> StoredResponse:
         pinned = reading.flag()
     except struct.error as error:
         raise StoreDamaged("the head of a stored response is malformed") from error
-    lines = tuple(zip(values[::2], values[1::2], strict=True))
-    stored = StoredResponse(
-        key, generation, method, nominated, status, reason, FieldSection(lines), request_time, response_time,
-        None if length == -1 else length, ranges, epoch, pinned,
-    )  # fmt: skip
-    problem = "there are bytes behind the head" if reading.rest else _problem(stored)
-    if problem is None and not (_are_sound(b"\n".join([*values, b""])) and _REFUSED.isdisjoint(values[::2])):
-        problem = _UNSOUND
-    if problem is not None:
-        raise StoreDamaged(problem)
-    return stored
+    if reading.rest:
+        raise StoreDamaged("there are bytes behind the head")
+    _learn_layout(body, names, nominated, values, ranges, pinned=pinned)
+    return fixed, names, nominated, values, ranges, pinned
+
+
+def _by_layout(body: bytes) -> _Parts | None:
+    """Return the parts of a body that is laid out as an earlier one of the same length was, found in one step."""
+    layout = _layouts.get(len(body))
+    if layout is None:
+        return None
+    found = layout.struct.unpack(body)
+    first = 5
+    values, end = found[first + 1 : first + 2 * len(layout.sizes) : 2], first + 2 * len(layout.sizes)
+    # A count is kept as the size of a value without octets.
+    if found[first:end:2] != layout.sizes:
+        return None
+    at = 5 + layout.nominated
+    nominated = tuple(zip(values[5:at:2], values[6:at:2], strict=True))
+    return found[:first], values[:4], nominated, values[at + 1 : -1], (found[end:],) if found[end:] else (), False
+
+
+def _learn_layout(
+    body: bytes,
+    names: Sequence[bytes],
+    nominated: Pairs,
+    values: Sequence[bytes],
+    ranges: tuple[Range, ...],
+    *,
+    pinned: bool,
+) -> None:
+    flat = [text for pair in nominated for text in pair]
+    if len(body) in _layouts or pinned or len(ranges) > 1 or None in flat:
+        return
+    counted: list[tuple[int, int]] = [(len(text), len(text)) for text in names]
+    for count, texts in ((len(nominated), flat), (len(values) // 2, values), (len(ranges), ())):
+        counted += [(count, 0), *[(len(text), len(text)) for text in texts if text is not None]]
+    layout = _FIXED.format + "".join(f"I{length}s" for _, length in counted) + "QQ" * len(ranges)
+    if len(_layouts) >= _LAYOUTS:
+        _layouts.clear()
+    _layouts[len(body)] = _Layout(struct.Struct(layout), tuple(count for count, _ in counted), len(flat))
 
 
 def variant_of(stored: StoredResponse) -> bytes:

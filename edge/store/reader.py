@@ -82,6 +82,22 @@ class Reader:
         segment.visit(place.offset)
         return body_of(raw, segment.tag, kind, key_hash, generation, 0)
 
+    def both_at_once(
+        self, key_hash: bytes, generation: bytes, chunk: Place, head: Place
+    ) -> tuple[memoryview, memoryview] | None:
+        """Return the bodies of a first chunk and of the head that was written behind it, as `at_once` does; in one read."""
+        segment = self._segments.get(head.segment)
+        length = chunk.length
+        raw = None if segment is None else self._at_once(segment, chunk.offset, bytearray(length + head.length))
+        if segment is None or raw is None:
+            return None
+        segment.visit(chunk.offset)
+        segment.visit(head.offset)
+        return (
+            body_of(raw[:length], segment.tag, Kind.CHUNK, key_hash, generation, 0),
+            body_of(raw[length:], segment.tag, Kind.HEAD, key_hash, generation, 0),
+        )
+
     def find(self, generation: bytes, offset: int) -> Chunk:
         """Return the chunk of `generation` that holds the octet at `offset`; StoreDamaged if there is none."""
         # Once more for a chunk that was moved, and its segment freed, between the two looks.

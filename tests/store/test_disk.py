@@ -258,7 +258,7 @@ async def test_many_at_once(tmp_path):
 async def test_what_is_kept_at_once_comes_back_as_what_a_writer_wrote(tmp_path, length, memory):
     content = content_of(b"key", length)
     async with a_disk(tmp_path, memory=memory) as disk:
-        assert disk.lookup_nowait(b"key") == []
+        assert disk.lookup_nowait(b"key") == ()
         stored = a_stored(b"key", disk.generation(), length)
         assert disk.keep(stored, content)
         assert disk.lookup_nowait(b"key")
@@ -284,14 +284,14 @@ async def test_what_is_kept_at_once_replaces_its_variant(tmp_path):
 async def test_a_long_content_is_for_a_writer(tmp_path):
     async with a_disk(tmp_path) as disk:
         assert not disk.keep(a_stored(b"key", disk.generation(), ALWAYS + 1), bytes(ALWAYS + 1))
-        assert disk.lookup_nowait(b"key") == []
+        assert disk.lookup_nowait(b"key") == ()
 
 
 async def test_a_head_that_cannot_be_stored_leaves_nothing_behind(tmp_path):
     async with a_disk(tmp_path) as disk:
         with pytest.raises(StoreError):
             disk.keep(a_stored(b"key", disk.generation(), 3, fields=FieldSection([(b"connection", b"x")])), b"abc")
-        assert disk.lookup_nowait(b"key") == []
+        assert disk.lookup_nowait(b"key") == ()
         await disk.flush()
         assert disk.stats().objects == 0
 
@@ -312,7 +312,7 @@ async def test_what_is_written_can_be_had_without_waiting(tmp_path, length, memo
         await disk.flush()
         assert list(disk.lookup_nowait(b"key")) == [other, stored]
         assert disk.read_nowait(stored) == content_of(b"key", length)
-        assert disk.lookup_nowait(b"another") == []
+        assert disk.lookup_nowait(b"another") == ()
 
 
 async def test_what_takes_waiting_cannot_be_had_without(tmp_path):
@@ -335,7 +335,7 @@ async def test_what_is_damaged_cannot_be_had_without_waiting_and_is_quarantined_
                 ):
                     flip(segment.path, offset + HEADER_SIZE + 20, 3)
         assert disk.lookup_nowait(b"head") is None
-        assert disk.lookup_nowait(b"chunk") == [stored[b"chunk"]]
+        assert disk.lookup_nowait(b"chunk") is None
         assert disk.read_nowait(stored[b"chunk"]) is None
         assert disk.stats().damaged == 0
         assert [await content_or_none(disk, key) for key in stored] == [None, None]
@@ -350,7 +350,7 @@ async def test_what_was_replaced_or_removed_cannot_be_had_without_waiting(tmp_pa
         await disk.flush()
         assert disk.lookup_nowait(b"key") == [new]
         await disk.remove(b"key")
-        assert disk.lookup_nowait(b"key") == []
+        assert disk.lookup_nowait(b"key") == ()
         await disk.close()
         assert disk.lookup_nowait(b"key") == ()
 
@@ -364,8 +364,11 @@ async def test_a_full_memory_takes_every_eighth_of_what_is_read(tmp_path):
         assert disk.memory.is_full
         missing = [one for one in stored if disk.at_hand(one) is None]
         for one in missing:
+            assert list(disk.lookup_nowait(one.key)) == [one]
             assert disk.read_nowait(one) == content_of(one.key, 10_000)
-        assert 0 < sum(disk.at_hand(one) is not None for one in missing) <= len(missing) // 8 + 1
+        promoted = [one for one in missing if disk.at_hand(one) is not None]
+        assert 0 < len(promoted) <= len(missing) // 8 + 1
+        assert all(disk.token(one.key) is not None for one in promoted)
 
 
 async def test_generations_differ(tmp_path):
