@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # How long a connection that was just made may hold up the end of its listener.
 _FIRST_REQUEST_SECONDS = 1.0
+_HEAD_END = b"\r\n\r\n"
+# So many pipelined requests are answered before another connection has its turn.
+_PIPELINED_AT_ONCE = 64
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -76,6 +79,7 @@ class Http1(asyncio.Protocol):
         if self._is_free() and (
             self._write_ready(self._listener.by_octets(data, self._client, self._listener.date))
             or ((head := self._intake.lone_head(data)) is not None and self._answers_lone(data, head))
+            or not (data := self._after_ready(data))
         ):
             return
         self._intake.feed(data)
@@ -222,6 +226,31 @@ class Http1(asyncio.Protocol):
         if not self._transport.is_closing():
             self.write(*pieces)
         return True
+
+    def _after_ready(self, data: bytes) -> bytes:
+        """Answer the pipelined requests that `data` begins with, as far as their answers are ready; return the rest."""
+        pieces: list[bytes] = []
+        at = size = 0
+        most = min(self._limits.requests_per_connection - self._served - 1, _PIPELINED_AT_ONCE)
+        while size < self._limits.write_buffer and len(pieces) < most:
+            end = data.find(_HEAD_END, at) + len(_HEAD_END)
+            ready = self._ready(data[at:end]) if end > at else None
+            if ready is None:
+                break
+            at = end
+            pieces.append(b"".join(ready))
+            size += len(pieces[-1])
+        if pieces:
+            self._served += len(pieces) - 1
+            self._write_ready((b"".join(pieces),))
+        return data[at:]
+
+    def _ready(self, raw: bytes) -> tuple[bytes, ...] | None:
+        """Return the ready answer to the head that `raw` may be, None when there is none."""
+        known = self._listener.by_octets(raw, self._client, self._listener.date)
+        if known is not None or (head := self._intake.lone_head(raw)) is None:
+            return known
+        return self._listener.by_request(raw, head, self._client)
 
     def _answers_lone(self, raw: bytes, head: Head) -> bool:
         """Answer a request that came alone with a ready answer, or begin to answer it without a task."""
