@@ -86,9 +86,10 @@ class Worker:
         self._ring_listener: Listener | None = None
         self._driver: Driver | None = None
         self._listeners: list[Listener] = []
+        self._share = _Share(page, begin.slot, self._listeners)
         self._gauges = Gauges(
             in_flight=lambda: 0 if self._driver is None else self._driver.in_flight,
-            connections=lambda: sum(listener.connections for listener in self._listeners),
+            connections=self._share.connections,
             store=lambda: app.store_stats(self._store, config),
             origins=lambda: [app.origin_stats(name, origin) for name, origin in self._origins.items()],
             certificates=self._certificates.expiries,
@@ -165,7 +166,7 @@ class Worker:
                 h2c=settings.h2c,
             )
             self._listeners.append(listener)
-            await listener.start(socket.socket(fileno=fd))
+            await listener.start(socket.socket(fileno=fd), self._share if config.workers > 1 else None)
         _ = spawn(self._certificates.keep_up(), name="certificates")
         _spare_the_collector()
 
@@ -188,6 +189,7 @@ class Worker:
         """Accept no more, let go of the store, let the exchanges in progress end, and end the process."""
         for listener in self._all_listeners():
             listener.drain()
+        self._share.end()
         if self._ring is not None:
             self._ring.leave()
         if self._store is not None:
@@ -223,6 +225,29 @@ class Worker:
         if self._store is not None and not self._store.stats().is_storing:
             unready.append("the store takes nothing at present")
         channel.say(Told(msgspec.msgpack.encode(take(self._recorder, self._gauges)), unready))
+
+
+class _Share:
+    """The part of all connections that this worker has; implements the listeners' `Sharing`."""
+
+    def __init__(self, page: Page, slot: int, listeners: list[Listener]) -> None:
+        self._page, self._slot, self._listeners = page, slot, listeners
+        self._has_ended = False
+
+    def connections(self) -> int:
+        return sum([listener.connections for listener in self._listeners])
+
+    def changed(self) -> None:
+        if not self._has_ended:
+            self._page.count(self._slot, self.connections())
+
+    def has_more(self) -> bool:
+        return self.connections() > self._page.fewest() * 9 // 8 + 1
+
+    def end(self) -> None:
+        """Take note that this worker accepts no more."""
+        self._has_ended = True
+        self._page.count(self._slot, None)
 
 
 async def serve(config: Config, begin: Begin, end: socket.socket) -> None:

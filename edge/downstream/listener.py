@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from edge.clock import Clock
+from edge.downstream.accepting import Accepting, Sharing
 from edge.downstream.announced import AnnouncedConnection, Networks
 from edge.downstream.choosing import Choosing
 from edge.downstream.head import Head
@@ -113,16 +114,23 @@ class Listener:
         # In the order in which they came.
         self._arriving: dict[Passing, None] = {}
         self._leaving: set[Passing] = set()
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | Accepting | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._date = (0, b"")
+        self._changed: Callable[[], None] | None = None
 
-    async def start(self, bound: socket.socket) -> None:
-        """Accept connections on a bound socket."""
+    async def start(self, bound: socket.socket, sharing: Sharing | None = None) -> None:
+        """Accept connections on a bound socket; with `sharing`, as one of several processes."""
         loop = asyncio.get_running_loop()
-        create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
-        self._server = await create(self._accepted, sock=bound, backlog=_BACKLOG)
+        if sharing is not None:
+            self._changed = sharing.changed
+            bound.listen(_BACKLOG)
+            self._server = Accepting(bound, self._accepted, sharing)
+            sharing.changed()
+        else:
+            create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
+            self._server = await create(self._accepted, sock=bound, backlog=_BACKLOG)
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
 
     def drain(self) -> None:
@@ -192,6 +200,8 @@ class Listener:
     def opened(self, connection: Connection) -> None:
         """Take note of a new connection; one too many is refused at once."""
         self._connections.add(connection)
+        if self._changed is not None:
+            self._changed()
         if len(self._connections) > self.limits.connections:
             connection.abort()
         elif self.is_draining:
@@ -200,6 +210,8 @@ class Listener:
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
+        if self._changed is not None:
+            self._changed()
         if not self._connections:
             self._empty.set()
 
