@@ -30,6 +30,7 @@ from edge.exchange.collapsing import Collapsing
 from edge.exchange.context import Context
 from edge.exchange.deliver import error_response, pass_through, refuse
 from edge.exchange.exchange import Exchange
+from edge.exchange.explaining import FROM_CACHE, REFUSED_METHODS, Explaining
 from edge.exchange.fence import Fence
 from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight
@@ -57,11 +58,6 @@ Work = Callable[[Exchange], Awaitable[None]]
 
 log = logging.getLogger("edge.exchange")
 
-#: Methods that no public listener serves: they echo, tunnel, or manage caches.
-REFUSED_METHODS = frozenset({
-    b"TRACE", b"TRACK", b"CONNECT", b"PURGE", b"BAN", b"INVALIDATE", b"LINK", b"UNLINK", b"PRI", b"SOURCE",
-})  # fmt: skip
-_FROM_CACHE = frozenset({b"GET", b"HEAD"})
 _ALLOW = FieldSection([(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
 # A request that comes by again is in a loop (RFC 8586).
 _MAX_LOOPS = 0
@@ -87,6 +83,7 @@ class Driver:
         self._asking = Asking(context, self._learned, self._filling, self._fence)
         self._ranging = Ranging(context, self._asking, self._filling, self._learned, self._fence)
         self._collapsing = Collapsing(context, self._asking, self._filling, self._learned, self._ranging)
+        self.explaining = Explaining(sites, context, self._learned)
         self.prepared = PreparedAnswers(sites, context.store, context.purges, context.node)
         self._short = ShortWay(
             sites, context, self._collapsing, self._learned, self._fence,
@@ -239,7 +236,7 @@ class Driver:
             ex.finish()
             return
         ex.key = cache_key(ex.target, site.key)
-        if request.method in _FROM_CACHE:
+        if request.method in FROM_CACHE:
             await self._from_cache(ex)
         else:
             await self._write_through(ex)
