@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 
 from edge.clock import Clock
 from edge.config.model import Config
-from edge.control import compatible, purge_endpoints, tokens
+from edge.control import compatible, inquiry_endpoints, purge_endpoints, tokens
 from edge.control.idempotency import Idempotency
+from edge.control.inquiries import Inquiries
 from edge.control.purging import Purging
 from edge.control.routes import Sources
 from edge.control.server import Control
@@ -19,11 +20,15 @@ from edge.store.volumes import FOLDER
 log = logging.getLogger("edge")
 
 
-def make_control(config: Config, sources: Sources, purging: Purging) -> Control:
+def make_control(config: Config, sources: Sources, purging: Purging, inquiries: Inquiries) -> Control:
     """Return the admin plane; TokenError if its tokens cannot be used."""
     idempotency = Idempotency(config.cache.path / "admin")
     shapes = compatible.endpoints(purging, config.admin.compatible)
-    more = [*purge_endpoints.endpoints(purging, idempotency), *shapes]
+    more = [
+        *purge_endpoints.endpoints(purging, idempotency),
+        *inquiry_endpoints.endpoints(inquiries),
+        *shapes,
+    ]  # fmt: skip
     return Control(sources, more=more, tokens=_open_tokens(config))
 
 

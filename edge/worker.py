@@ -30,9 +30,12 @@ from edge.downstream.ready import ReadyTable
 from edge.errors import EdgeError, StoreError
 from edge.exchange.driver import Driver
 from edge.exchange.relay import invalidating_request
+from edge.inquiry import Inquiry
 from edge.store.partitions import Partitions
 from edge.store.shared import Shared
 from edge.supervisor.channel import (
+    Answered,
+    Ask,
     Begin,
     Channel,
     Failed,
@@ -50,10 +53,11 @@ from edge.supervisor.channel import (
 )
 from edge.supervisor.child import die_with
 from edge.supervisor.page import Page
-from edge.supervisor.paths import Directory
+from edge.supervisor.paths import CONTROL_FOLDER, Directory
 from edge.supervisor.stall import StallWatch
 from edge.tasks import cancel_all, spawn
 from edge.telemetry.gauges import Gauges
+from edge.telemetry.lines import make_line
 from edge.telemetry.recorder import Recorder
 from edge.telemetry.snapshot import take
 from edge.upstream.origin import Origin
@@ -81,7 +85,7 @@ class Worker:
         self._certificates = Certificates(config, clock)
         self._store: app.NodeStore | None = None
         self._purges: NodePurges | None = None
-        self._directory = Directory(config.cache.path / "run")
+        self._directory = Directory(config.cache.path / CONTROL_FOLDER)
         self._ring: Ring | None = None
         self._ring_listener: Listener | None = None
         self._driver: Driver | None = None
@@ -126,6 +130,8 @@ class Worker:
                         with suppress(StoreError):
                             await self._store.flush()
                     self._tell(channel)
+                case Ask(number=number, question=question):
+                    _ = spawn(self._answer(channel, number, question), name="inquiry")
                 case Reopen():
                     if self._recorder.access_log is not None:
                         self._recorder.access_log.reopen()
@@ -219,6 +225,16 @@ class Worker:
             self._purges.close()
         if self._recorder.access_log is not None:
             self._recorder.access_log.close()
+
+    async def _answer(self, channel: Channel[Order], number: int, question: bytes) -> None:
+        if self._driver is not None:
+            config = self._config
+            inquiry = Inquiry(
+                self._driver.explaining,
+                self._recorder,
+                lambda record: make_line(record, config.log.query, node=config.node, zone=config.zone or ""),
+            )
+            channel.say(Answered(number, await inquiry.answer(question)))
 
     def _tell(self, channel: Channel[Order]) -> None:
         unready = []
