@@ -44,6 +44,13 @@ class Responder(Protocol):
         """Send a 1xx response; silently dropped for a client that cannot take it (HTTP/1.0)."""
         ...
 
+    def switch(self, response: Response) -> Source:
+        """Send a 101 to a request that asks for another protocol, and return what the client sends from then on.
+
+        What is sent from here on is of that protocol, until `finish`.
+        """
+        ...
+
     def start(self, response: Response, length: int | None) -> None:
         """Send the final head; `length` is that of the content in octets, or None when it is not known beforehand.
 
@@ -84,6 +91,14 @@ class UpstreamResponse(Source, Protocol):
         """Let go of the connection; whatever was not read is lost."""
         ...
 
+    async def write(self, data: Piece) -> None:
+        """Send octets of the protocol that a 101 has switched to; UpstreamError once the origin is gone."""
+        ...
+
+    def end_writing(self) -> None:
+        """Send no more of them."""
+        ...
+
     def whole(self) -> bytes | None:
         """Return all of the content if it has arrived, none of which may have been read; None if it has not."""
         ...
@@ -105,6 +120,13 @@ class Upstream(Protocol):
         Raises:
             UpstreamError: no connection, no valid response, or no response in time.
             DownstreamError: reading `content` failed.
+        """
+        ...
+
+    async def switch(self, request: Request, interim: Callable[[Response], None] | None) -> UpstreamResponse:
+        """Send a request that asks for another protocol, on a connection of its own, as `send` does.
+
+        Where the response is a 101, its content is what the origin sends in that protocol.
         """
         ...
 

@@ -161,6 +161,7 @@ DETAILS = {
         "no connection to the origin was free in time", "setting origins.*.max_connections",
         "Allow more connections, or let the origin answer sooner.",
     ),
+    "tunnels-full": Reason("there are as many tunnels as there may be", "setting limits.tunnels", "Allow more tunnels."),
     "origin-timeout": Reason("the origin did not answer in time", "setting origins.*.first_byte_timeout"),
     "store": Reason("the store failed", "setting cache.path", "See the log."),
     "store-damaged": Reason("what was stored is damaged", "setting cache.path", "See whether the disk is well."),

@@ -12,6 +12,7 @@ from edge.downstream.head import Head
 from edge.downstream.intake import Intake, Item
 from edge.downstream.pace import SendingPace
 from edge.downstream.response import Http1Responder
+from edge.downstream.switched import Switched
 from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout
 from edge.ports import Piece
 from edge.tasks import spawn
@@ -89,6 +90,8 @@ class Http1(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Keep a half-closed connection open while an answer is owed (RFC 9112 §9.6)."""
         self._has_peer_ended = True
+        if self._intake.switched is not None:
+            self._intake.switched.end()
         self._intake.fail(DownstreamClosed())
         return self._is_answering
 
@@ -144,6 +147,12 @@ class Http1(asyncio.Protocol):
         with contextlib.suppress(OSError):
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
+
+    def switch(self) -> Switched:
+        """Return what the client sends from here on, as it comes."""
+        switched = self._intake.switch()
+        self.regulate()
+        return switched
 
     def soon(self, callback: Callable[[], None]) -> None:
         """Call `callback` in the next turn of the event loop."""

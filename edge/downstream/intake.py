@@ -4,6 +4,7 @@ from collections import deque
 
 from edge.downstream.content import Connection, Content
 from edge.downstream.head import Head, head_length, parse_head
+from edge.downstream.switched import Switched
 from edge.errors import DownstreamError
 from edge.policy.limits import Limits
 
@@ -20,10 +21,12 @@ class Intake:
         content: what still arrives of the last of them, None when it is complete.
         is_deaf: whether nothing more is taken: a request was the last, or it was none.
         ignored: octets that came although nothing was taken any more.
+        switched: what comes since the connection is another protocol's, None before.
     """
 
     __slots__ = (
         "_connection",
+        "_is_held",
         "_limits",
         "_may_skip_line",
         "_scheme",
@@ -32,6 +35,7 @@ class Intake:
         "input",
         "is_deaf",
         "queue",
+        "switched",
     )
 
     def __init__(self, scheme: bytes, limits: Limits, connection: Connection) -> None:
@@ -42,12 +46,17 @@ class Intake:
         self._may_skip_line = True
         self.queue: deque[Item] = deque()
         self.content: Content | None = None
-        self.is_deaf = False
+        self.is_deaf = self._is_held = False
         self.ignored = 0
+        self.switched: Switched | None = None
 
     @property
     def has_room(self) -> bool:
         """Whether more should be read from the client."""
+        if self.switched is not None:
+            return not self.switched.is_full
+        if self._is_held:
+            return len(self.input) <= self._limits.drain_octets
         if self.is_deaf:
             return self.ignored <= self._limits.drain_octets
         if self.content is not None:
@@ -56,7 +65,9 @@ class Intake:
 
     def feed(self, data: bytes) -> None:
         """Take `data` off the wire."""
-        if self.is_deaf:
+        if self.switched is not None:
+            self.switched.feed(data)
+        elif self.is_deaf:
             self.ignored += len(data)
         else:
             self.input = self.input + data if self.input else data
@@ -81,7 +92,7 @@ class Intake:
     def advance(self) -> None:
         """Take requests and content off the input, as many as there is room for."""
         try:
-            while self.input and not self.is_deaf:
+            while self.input and not (self.is_deaf or self._is_held):
                 if self.content is not None:
                     self.input = self.content.feed(self.input)
                     if self.content.is_complete:
@@ -92,10 +103,19 @@ class Intake:
             self.fail(error)
             self.refuse(error)
 
+    def switch(self) -> Switched:
+        """Take no more requests: return what comes from here on, which begins with what has been held so far."""
+        self.switched = Switched(self._limits, self._connection)
+        self.switched.feed(self.input)
+        self.input = b""
+        return self.switched
+
     def fail(self, error: DownstreamError) -> None:
         """Let whoever reads the content that still arrives have `error`."""
         if self.content is not None:
             self.content.fail(error)
+        if self.switched is not None:
+            self.switched.fail(error)
 
     def refuse(self, error: DownstreamError) -> None:
         """Have `error` answered after what was asked before it, and take nothing more."""
@@ -104,7 +124,7 @@ class Intake:
 
     def go_deaf(self) -> None:
         """Take nothing more."""
-        self.is_deaf = True
+        self.is_deaf, self._is_held = True, False
         self.ignored += len(self.input)
         self.input = b""
 
@@ -133,5 +153,8 @@ class Intake:
         self.content = None
         self._may_skip_line = True
         last = self.queue[-1]
-        if isinstance(last, tuple) and last[0].wants_close:
+        if isinstance(last, tuple) and last[0].may_switch:
+            # RFC 9110 §7.8: what follows is of the new protocol if there is one, and to be dropped if there is none.
+            self._is_held = True
+        elif isinstance(last, tuple) and last[0].wants_close:
             self.go_deaf()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge.clock import Clock
+from edge.exchange.tunnel_limits import TunnelLimits
 from edge.exchange.unwritten import UnwrittenPurges
 from edge.ports import Purges, Ring, Store, Telemetry, Upstream
 
@@ -19,3 +20,4 @@ class Context:
     node: bytes
     purges: Purges = field(default_factory=UnwrittenPurges)
     ring: Ring | None = None
+    tunnels: TunnelLimits = field(default_factory=TunnelLimits)

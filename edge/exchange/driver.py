@@ -44,6 +44,7 @@ from edge.exchange.relay import arrived, is_passed, may_relay, relay
 from edge.exchange.reusing import may_serve_stale, reuse_stored, stale_or_raise
 from edge.exchange.short import ShortWay
 from edge.exchange.site import Site, Sites
+from edge.exchange.tunnel import Tunnels, protocol_of
 from edge.policy.key import apply_query, cache_key
 from edge.policy.learned import Learned
 from edge.ports import PromptResponder, Record, Responder, Source
@@ -83,6 +84,7 @@ class Driver:
         self._asking = Asking(context, self._learned, self._filling, self._fence)
         self._ranging = Ranging(context, self._asking, self._filling, self._learned, self._fence)
         self._collapsing = Collapsing(context, self._asking, self._filling, self._learned, self._ranging)
+        self._tunnels = Tunnels(context)
         self.explaining = Explaining(sites, context, self._learned)
         self.prepared = PreparedAnswers(sites, context.store, context.purges, context.node)
         self._short = ShortWay(
@@ -234,6 +236,9 @@ class Driver:
             # RFC 9110 §7.6.2, §9.3.7: about this server, not about the origin.
             ex.start(Response(204, _ALLOW), 0, ex.began)
             ex.finish()
+            return
+        if (protocol := protocol_of(request, site.upgrade)) is not None:
+            await self._tunnels.serve(ex, protocol)
             return
         ex.key = cache_key(ex.target, site.key)
         if request.method in FROM_CACHE:

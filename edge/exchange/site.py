@@ -37,6 +37,7 @@ class Site:
         x_cache: whether responses carry X-Cache.
         https_port: where requests by plain HTTP are redirected to, None to answer them.
         hsts: Strict-Transport-Security of responses over https, b"" for none (RFC 6797).
+        upgrade: the protocols that connections may become, in lower case.
         purge_from: the networks whose PURGE requests are obeyed.
         storing_rules, reuse_rules: the profile's part of these decisions, made of the above.
         deciding: the names of the response fields whose values, and not only whether they are there, decide.
@@ -57,6 +58,7 @@ class Site:
     https_port: int | None = None
     hsts: bytes = b""
     purge_from: tuple[IPv4Network | IPv6Network, ...] = ()
+    upgrade: frozenset[bytes] = frozenset({b"websocket"})
 
     storing_rules: StoringRules = field(init=False)
     reuse_rules: ReuseRules = field(init=False)
