@@ -242,6 +242,10 @@ class Store(Protocol):
         """
         ...
 
+    async def flush(self) -> None:
+        """Return once all that was stored so far survives the end of the process; StoreError when it does not."""
+        ...
+
     def token(self, key: bytes) -> Token | None:
         """Return what says for how long `lookup` of `key` finds the same; None when that is not in memory."""
         ...

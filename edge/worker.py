@@ -231,6 +231,7 @@ class Worker:
             config = self._config
             inquiry = Inquiry(
                 self._driver.explaining,
+                self._driver.pushing,
                 self._recorder,
                 lambda record: make_line(record, config.log.query, node=config.node, zone=config.zone or ""),
             )

@@ -22,6 +22,7 @@ from edge.errors import (
     LoopDetected,
     MethodRefused,
     Misdirected,
+    ParseError,
     StoreError,
     UpstreamError,
 )
@@ -39,6 +40,7 @@ from edge.exchange.limited import Limited
 from edge.exchange.plan import Failed, is_held, plan
 from edge.exchange.prepared import PreparedAnswers
 from edge.exchange.purged import invalidate_groups, lookup, may_purge, purge_target
+from edge.exchange.pushing import Pushing
 from edge.exchange.ranging import Ranging
 from edge.exchange.relay import arrived, is_passed, may_relay, relay
 from edge.exchange.reusing import may_serve_stale, reuse_stored, stale_or_raise
@@ -85,6 +87,7 @@ class Driver:
         self._ranging = Ranging(context, self._asking, self._filling, self._learned, self._fence)
         self._collapsing = Collapsing(context, self._asking, self._filling, self._learned, self._ranging)
         self._tunnels = Tunnels(context)
+        self.pushing = Pushing(sites, context, self._fence)
         self.explaining = Explaining(sites, context, self._learned)
         self.prepared = PreparedAnswers(sites, context.store, context.purges, context.node)
         self._short = ShortWay(
@@ -163,12 +166,29 @@ class Driver:
         except BadRequest as error:
             await self.refuse_unparsed(error, responder, _client)
             return
-        if isinstance(asked, bytes):
+        if isinstance(asked, Request):
+            await self._take_pushed(asked, content, responder)
+        elif isinstance(asked, bytes):
             await self.invalidate(asked)
             responder.start(Response(204, FieldSection()), 0)
             responder.finish()
         else:
             await self.handle(asked[0], content, responder, asked[1], is_relayed=True)
+
+    async def _take_pushed(self, request: Request, content: Source, responder: Responder) -> None:
+        """Store what the admin plane passes on, and say what came of it."""
+        status = 204
+        try:
+            await self.pushing.push(request, content)
+        except ParseError:
+            status = 422
+        except StoreError as error:
+            self._context.telemetry.count(error.detail)
+            status = 507
+        except DownstreamClosed:
+            return
+        responder.start(Response(status, FieldSection()), 0)
+        responder.finish()
 
     async def invalidate(self, key: bytes) -> None:
         """Let nothing be found any more that was asked of the origin for `key` so far."""

@@ -103,6 +103,9 @@ class MemoryStore:
             self._replace(replace(head, pinned=pinned))
         return bool(found)
 
+    async def flush(self) -> None:
+        """Do nothing: nothing survives."""
+
     def token(self, key: bytes) -> Token | None:
         """Return what says for how long `lookup` finds the same."""
         return self._tokens.setdefault(key, _Held()) if self.heads.get(key) else None
