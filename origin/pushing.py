@@ -16,7 +16,7 @@ import aiofiles
 from origin.client import Answer, Edges
 
 #: So many contents are on their way to one node at a time; of so many files is asked at once.
-AT_ONCE, ASKED_AT_ONCE = 8, 10_000
+AT_ONCE, ASKED_AT_ONCE = 8, 2000
 _PIECE = 256 << 10
 # Of these types, contents are sent as they are: they are compressed already.
 _DENSE = ("image/", "video/", "audio/", "font/woff", "application/zip", "application/gzip", "application/pdf")

@@ -29,7 +29,7 @@ from edge.supervisor.paths import Directory
 #: How long a client may pause within a content, and a worker take to answer, seconds.
 PAUSE_SECONDS, WORKER_SECONDS = 30.0, 60.0
 #: So many objects are asked about at a time.
-MOST = 20_000
+MOST = 5000
 _PIECE = 256 << 10
 # Request fields that begin so are fields of the object, without it.
 _PREFIX = "object-"
@@ -76,9 +76,18 @@ class Lacking(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Spooled:
-    path: Path
+    """A content that came whole: in memory when it is short, in a file otherwise."""
+
+    content: bytes | Path
     length: int
     digest: bytes
+
+    def open(self) -> bytes | AsyncIterator[bytes]:
+        return self.content if isinstance(self.content, bytes) else _pieces(self.content)
+
+    def delete(self) -> None:
+        if isinstance(self.content, Path):
+            _delete(self.content)
 
 
 class Pushing:
@@ -123,7 +132,7 @@ class Pushing:
             lines = [*fields, (b"etag", etag)]
             status = await self._hand_over(target, key, lines, spooled)
         finally:
-            _delete(spooled.path)
+            spooled.delete()
         if status == 507:
             raise PushRefused(507, "There is no room for it: see cache.pinned, and the log.")
         if status != 204:
@@ -158,15 +167,26 @@ class Pushing:
         return target, cache_key(apply_query(target, policy), policy)
 
     async def _take(self, request: web.Request) -> _Spooled:
-        """Write the content to a file of its own, which is to be deleted."""
+        """Return the content, whose file, if it has one, is to be deleted."""
         if (request.content_length or 0) > self._quota:
             raise PushRefused(413, "The content is longer than all that may be pinned.")
+        try:
+            async with asyncio.timeout(PAUSE_SECONDS):
+                begin = await request.content.read(_PIECE)
+                while len(begin) < _PIECE and (piece := await request.content.read(_PIECE)):
+                    begin += piece
+        except TimeoutError as error:
+            raise PushRefused(408, "The content did not come in time.") from error
+        except (web.RequestPayloadError, ValueError) as error:
+            raise PushRefused(400, "The content is malformed.") from error
+        if len(begin) < _PIECE:
+            return _Spooled(begin, len(begin), sha256(begin).digest())
         await asyncio.to_thread(self._spool.mkdir, mode=0o700, parents=True, exist_ok=True)
         fd, name = await asyncio.to_thread(tempfile.mkstemp, dir=self._spool)
         path = Path(name)
         try:
             async with aiofiles.open(fd, "wb") as file:
-                length, digest = await self._copy(request, file.write)
+                length, digest = await self._copy(begin, request, file.write)
         except BaseException as error:
             _delete(path)
             if isinstance(error, TimeoutError):
@@ -179,20 +199,19 @@ class Pushing:
         return _Spooled(path, length, digest)
 
     async def _copy(
-        self, request: web.Request, write: Callable[[bytes], Awaitable[object]]
+        self, begin: bytes, request: web.Request, write: Callable[[bytes], Awaitable[object]]
     ) -> tuple[int, bytes]:  # fmt: skip
-        """Write the content of a request, and return its length and its SHA-256."""
-        length, digest = 0, sha256()
-        while True:
-            async with asyncio.timeout(PAUSE_SECONDS):
-                piece = await request.content.read(_PIECE)
-            if not piece:
-                return length, digest.digest()
+        """Write the content of a request, which begins so, and return its length and its SHA-256."""
+        length, digest, piece = 0, sha256(), begin
+        while piece:
             length += len(piece)
             if length > self._quota:
                 raise PushRefused(413, "The content is longer than all that may be pinned.")
             digest.update(piece)
             await write(piece)
+            async with asyncio.timeout(PAUSE_SECONDS):
+                piece = await request.content.read(_PIECE)
+        return length, digest.digest()
 
     async def _hand_over(
         self, target: Target, key: bytes, lines: Sequence[tuple[bytes, bytes]], spooled: _Spooled
@@ -203,14 +222,8 @@ class Pushing:
             ("Content-Length", str(spooled.length)),
             *((PUSHED.decode("ascii"), f"{name.decode('ascii')}: {value.decode('latin-1')}") for name, value in lines),
         ]
-
-        async def content() -> AsyncIterator[bytes]:
-            async with aiofiles.open(spooled.path, "rb") as file:
-                while piece := await file.read(_PIECE):
-                    yield piece
-
         url = URL(f"http://ring{target.path_and_query.decode('ascii')}", encoded=True)
-        return await self._ask_owner(key, "PUT", url, headers, content() if spooled.length else b"")
+        return await self._ask_owner(key, "PUT", url, headers, spooled.open())
 
     async def _ask_owner(self, key: bytes, method: str, url: URL, headers: object, data: object) -> int:
         """Return the status that the owner of a key answers; 503 when it does not."""
@@ -263,6 +276,12 @@ def _digest(request: web.Request) -> bytes | None:
 
 def _etag(digest: str) -> bytes:
     return b'"%s"' % digest[:32].encode("ascii")
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    async with aiofiles.open(path, "rb") as file:
+        while piece := await file.read(_PIECE):
+            yield piece
 
 
 def _delete(path: Path) -> None:

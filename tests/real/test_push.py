@@ -84,7 +84,7 @@ async def test_a_folder_is_pushed_once_and_then_only_what_changed(tmp_path: Path
     (tmp_path / "dist").mkdir()
     contents = site(tmp_path / "dist")
     count = len(contents) + 1
-    async with pushable(tmp_path) as there, client() as session:
+    async with pushable(tmp_path, 2, "--cache-size", "1GiB") as there, client() as session:
         arguments = [str(tmp_path / "dist"), "--url", "http://site.test/", "-H", "Cache-Control: max-age=60"]
         code, told, errors = await push(*arguments, *there.arguments(), "--dry-run", "--json")
         assert (code, json.loads(told)["sent"], errors) == (0, count, "")
