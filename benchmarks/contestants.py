@@ -32,7 +32,7 @@ daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error
 events {{ worker_connections 16384; multi_accept on; }}
 http {{
   access_log off; sendfile on; tcp_nodelay on; keepalive_requests 1000000; keepalive_timeout 600s;
-  open_file_cache max=100000 inactive=60s; open_file_cache_valid 60s; server_tokens off;
+  open_file_cache max=10000 inactive=60s; open_file_cache_valid 60s; server_tokens off;
   client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   proxy_cache_path {folder}/cache levels=1:2 keys_zone=c:64m max_size=8g inactive=1h use_temp_path=off;
@@ -62,7 +62,7 @@ http {{
     location /hit/ {{ add_header Cache-Control "max-age=3600"; rewrite ^/hit/([^/]+).*$ /$1 break; }}
     location /miss/ {{ add_header Cache-Control "max-age=3600"; rewrite ^/miss/([^/]+).*$ /$1 break; }}
     location /pass/ {{ add_header Cache-Control "private, no-store"; rewrite ^/pass/([^/]+).*$ /$1 break; }}
-    location /valid/ {{ add_header Cache-Control "no-cache"; rewrite ^/valid/([^/]+).*$ /$1 break; }}
+    location /valid/ {{ add_header Cache-Control "max-age=1"; rewrite ^/valid/([^/]+).*$ /$1 break; }}
     location /slow/ {{ limit_rate 200k; add_header Cache-Control "max-age=3600"; rewrite ^/slow/([^/]+).*$ /$1 break; }}
     location = /status {{ stub_status; }}
   }}

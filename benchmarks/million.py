@@ -237,7 +237,7 @@ def varnish(folder: Path, objects: int, at_origin: int) -> str:
     port = free_port()
     vcl = folder / "million.vcl"
     vcl.write_text(_VCL.format(origin=at_origin))
-    size = max(objects * 4 * LENGTH, 256 << 20)
+    size = max(objects * 16 * LENGTH, 256 << 20)
     command = [
         "varnishd", "-F", "-a", f"127.0.0.1:{port}", "-f", str(vcl), "-n", str(folder / "vw"),
         "-s", f"file,{folder / 'store'},{size}",

@@ -16,6 +16,7 @@ from edge.errors import ParseError
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
 from edge.exchange.site import Site, Sites
+from edge.exchange.tunnel_limits import TunnelLimits
 from edge.policy.chunking import ChunkRules
 from edge.policy.key import KeyPolicy
 from edge.policy.limits import Limits
@@ -54,7 +55,8 @@ def make_driver(
     codecs: Codecs,
 ) -> Driver:
     """Return the driver for a configuration."""
-    context = Context(store, origins, recorder, clock, config.node.encode("ascii"), purges, ring, codecs)
+    tunnels = TunnelLimits(config.limits.tunnels, config.limits.tunnel_idle)
+    context = Context(store, origins, recorder, clock, config.node.encode("ascii"), purges, ring, tunnels, codecs)
     return Driver(make_sites(config), context)
 
 
@@ -93,6 +95,7 @@ def make_site(site: SiteConfig, https_port: int | None = None) -> Site:
         strip_cookies=site.cookies == "strip",
         x_cache=site.x_cache,
         purge_from=site.purge_from,
+        upgrade=frozenset(protocol.lower().encode("ascii") for protocol in site.upgrade),
         https_port=https_port if site.https == "redirect" else None,
         compression=_compression(site, profile),
         hsts=b"max-age=%d" % site.hsts if site.hsts else b"",

@@ -1,4 +1,4 @@
-"""The command `edge`: serve, reload, upgrade, check, get, config, trust, cache, bench."""
+"""The command `edge`: serve, reload, upgrade, check, config, trust, get, explain, log, stat, cache, bench."""
 
 import asyncio
 import logging
@@ -64,8 +64,14 @@ def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-# By the name of a command and of its function: its module.
-_ELSEWHERE = {"bench": "edge.loadtest.command", "cache": "edge.inspection.commands"}
+# By the name of a command: its module and its function.
+_ELSEWHERE = {
+    "bench": ("edge.loadtest.command", "bench"),
+    "cache": ("edge.inspection.commands", "cache"),
+    "explain": ("edge.asking.commands", "explain"),
+    "log": ("edge.asking.commands", "log_"),
+    "stat": ("edge.asking.commands", "stat"),
+}
 
 
 class _Commands(click.Group):
@@ -77,7 +83,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _ELSEWHERE:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = getattr(import_module(_ELSEWHERE[cmd_name]), cmd_name)
+        module, function = _ELSEWHERE[cmd_name]
+        command: click.Command = getattr(import_module(module), function)
         return command
 
 

@@ -163,6 +163,13 @@ class NoHealthyOrigin(UpstreamError):
     detail = "origin-busy"
 
 
+class TunnelsFull(UpstreamError):
+    """There are as many tunnels as there may be."""
+
+    status = 503
+    detail = "tunnels-full"
+
+
 class UpstreamTimeout(UpstreamError):
     """The origin did not answer, or stopped sending, in time."""
 

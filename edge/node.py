@@ -18,6 +18,7 @@ from edge.clock import SystemClock
 from edge.config.errors import ConfigError
 from edge.config.model import Config
 from edge.config.show import show
+from edge.control.inquiries import AboutLog, AboutRequest, Inquiries
 from edge.downstream.listener import bind
 from edge.errors import EdgeError
 from edge.store.shared import SIZE as SHARED_SIZE
@@ -28,6 +29,7 @@ from edge.supervisor.faults import Refused, StartError
 from edge.supervisor.fork import Become
 from edge.supervisor.notify import Notify
 from edge.supervisor.page import Page
+from edge.supervisor.paths import CONTROL_FOLDER
 from edge.supervisor.plan import Plan, State, find
 from edge.supervisor.supervisor import Supervisor
 from edge.tasks import cancel_all
@@ -75,10 +77,14 @@ class Node:
         self._hold_sockets(plan)
         bound = self._sockets.open(plan.addresses)
         self._nodes = supervisor = self._supervisor()
+        self._inquiries = Inquiries(supervisor.ask)
         if self._left is not None:
             self._ended = _decode(self._left.numbers)
             await supervisor.adopt(self._left)
-        commands = Commands({"reload": lambda _: supervisor.reload(), "upgrade": supervisor.upgrade})
+        commands = Commands(
+            {"reload": lambda _: supervisor.reload(), "upgrade": supervisor.upgrade},
+            {"explain": self._explain, "log": self._log, "stat": self._stat},
+        )
         self._handle_signals()
         try:
             await self._listen(commands)
@@ -155,7 +161,7 @@ class Node:
             return
         from importlib.metadata import version  # noqa: PLC0415 - see _OF_CONTROL
 
-        from edge.administration import make_control, make_purging  # noqa: PLC0415 - as above
+        from edge.administration import make_control, make_purging, make_pushing  # noqa: PLC0415 - as above
         from edge.control.routes import Sources  # noqa: PLC0415 - as above
         from edge.telemetry.metrics import Exposition  # noqa: PLC0415 - as above
 
@@ -175,13 +181,23 @@ class Node:
             config, make_sites(config), self._purges, clock=clock, flush=self._flush, count=self._count
         )
         try:
-            self._control = await asyncio.to_thread(make_control, config, sources, purging)
+            pushing = await asyncio.to_thread(make_pushing, config, make_sites(config), self._inquiries)
+            self._control = await asyncio.to_thread(make_control, config, sources, purging, pushing, self._inquiries)
             url = await self._control.start(address.host, address.port)
         except EdgeError as error:
             raise StartError(str(error)) from error
         except OSError as error:
             raise StartError(f"the admin plane cannot listen on {address}: {error.strerror}") from error
         log.info("admin plane on %s", url)
+
+    async def _explain(self, question: bytes) -> object:
+        return await self._inquiries.explain(msgspec.json.decode(question, type=AboutRequest))
+
+    async def _log(self, question: bytes) -> object:
+        return await self._inquiries.log(msgspec.json.decode(question, type=AboutLog))
+
+    async def _stat(self, _: bytes) -> object:
+        return await self._stats()
 
     async def _stats(self) -> dict[str, object]:
         return {**(await self._snapshot()).stats(), "processes": len(self._nodes.pids)}
@@ -228,7 +244,7 @@ def planned(config: Config) -> Plan:
 
 def control_folder(config: Config) -> Path:
     """Return where the sockets of a node are."""
-    return config.cache.path / "run"
+    return config.cache.path / CONTROL_FOLDER
 
 
 async def _check_program() -> list[str]:

@@ -72,6 +72,13 @@ class Responder(Protocol):
         """Send a 1xx response; silently dropped for a client that cannot take it (HTTP/1.0)."""
         ...
 
+    def switch(self, response: Response) -> Source:
+        """Send a 101 to a request that asks for another protocol, and return what the client sends from then on.
+
+        What is sent from here on is of that protocol, until `finish`.
+        """
+        ...
+
     def start(self, response: Response, length: int | None) -> None:
         """Send the final head; `length` is that of the content in octets, or None when it is not known beforehand.
 
@@ -108,6 +115,14 @@ class UpstreamResponse(Incoming, Protocol):
     request_time: float
     response_time: float
 
+    async def write(self, data: Piece) -> None:
+        """Send octets of the protocol that a 101 has switched to; UpstreamError once the origin is gone."""
+        ...
+
+    def end_writing(self) -> None:
+        """Send no more of them."""
+        ...
+
     def whole(self) -> bytes | None:
         """Return all of the content if it has arrived, none of which may have been read; None if it has not."""
         ...
@@ -129,6 +144,13 @@ class Upstream(Protocol):
         Raises:
             UpstreamError: no connection, no valid response, or no response in time.
             DownstreamError: reading `content` failed.
+        """
+        ...
+
+    async def switch(self, request: Request, interim: Callable[[Response], None] | None) -> UpstreamResponse:
+        """Send a request that asks for another protocol, on a connection of its own, as `send` does.
+
+        Where the response is a 101, its content is what the origin sends in that protocol.
         """
         ...
 
@@ -172,6 +194,15 @@ class Writer(Protocol):
         ...
 
 
+class Token(Protocol):
+    """What is known of a key: once it is not current, it never is again."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether a lookup of the key finds the same as when this was given."""
+        ...
+
+
 class Store(Protocol):
     """Where stored responses are kept."""
 
@@ -179,8 +210,12 @@ class Store(Protocol):
         """Return the stored responses of `key`, the newest response first; a damaged one is left out, never raised."""
         ...
 
-    def lacks(self, key: bytes) -> bool:
-        """Return whether `lookup` of `key` would find nothing, as far as that is known without waiting."""
+    def lookup_nowait(self, key: bytes) -> Sequence[StoredResponse] | None:
+        """Return what `lookup` would, if it would not wait and nothing is damaged; None otherwise."""
+        ...
+
+    def read_nowait(self, stored: StoredResponse) -> bytes | None:
+        """Return the whole of a small content if it can be had without waiting, and is not damaged; None otherwise."""
         ...
 
     def generation(self) -> bytes:
@@ -231,8 +266,12 @@ class Store(Protocol):
         """
         ...
 
-    def token(self, key: bytes) -> object | None:
-        """Return what stays the same object for as long as `lookup` of `key` finds the same; None when not in memory."""
+    async def flush(self) -> None:
+        """Return once all that was stored so far survives the end of the process; StoreError when it does not."""
+        ...
+
+    def token(self, key: bytes) -> Token | None:
+        """Return what says for how long `lookup` of `key` finds the same; None when that is not in memory."""
         ...
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:

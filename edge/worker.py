@@ -6,6 +6,7 @@ node are forks of the supervisor instead.
 
 import asyncio
 import faulthandler
+import gc
 import logging
 import os
 import signal
@@ -30,9 +31,12 @@ from edge.downstream.ready import ReadyTable
 from edge.errors import EdgeError, StoreError
 from edge.exchange.driver import Driver
 from edge.exchange.relay import invalidating_request
+from edge.inquiry import Inquiry
 from edge.store.partitions import Partitions
 from edge.store.shared import Shared
 from edge.supervisor.channel import (
+    Answered,
+    Ask,
     Begin,
     Channel,
     Failed,
@@ -50,10 +54,11 @@ from edge.supervisor.channel import (
 )
 from edge.supervisor.child import die_with
 from edge.supervisor.page import Page
-from edge.supervisor.paths import Directory
+from edge.supervisor.paths import CONTROL_FOLDER, Directory
 from edge.supervisor.stall import StallWatch
 from edge.tasks import cancel_all, spawn
 from edge.telemetry.gauges import Gauges
+from edge.telemetry.lines import make_line
 from edge.telemetry.recorder import Recorder
 from edge.telemetry.snapshot import take
 from edge.upstream.origin import Origin
@@ -82,14 +87,15 @@ class Worker:
         self._codecs = NodeCodecs()
         self._store: app.NodeStore | None = None
         self._purges: NodePurges | None = None
-        self._directory = Directory(config.cache.path / "run")
+        self._directory = Directory(config.cache.path / CONTROL_FOLDER)
         self._ring: Ring | None = None
         self._ring_listener: Listener | None = None
         self._driver: Driver | None = None
         self._listeners: list[Listener] = []
+        self._share = _Share(page, begin.slot, self._listeners)
         self._gauges = Gauges(
             in_flight=lambda: 0 if self._driver is None else self._driver.in_flight,
-            connections=lambda: sum(listener.connections for listener in self._listeners),
+            connections=self._share.connections,
             store=lambda: app.store_stats(self._store, config),
             origins=lambda: [app.origin_stats(name, origin) for name, origin in self._origins.items()],
             certificates=self._certificates.expiries,
@@ -126,6 +132,8 @@ class Worker:
                         with suppress(StoreError):
                             await self._store.flush()
                     self._tell(channel)
+                case Ask(number=number, question=question):
+                    _ = spawn(self._answer(channel, number, question), name="inquiry")
                 case Reopen():
                     if self._recorder.access_log is not None:
                         self._recorder.access_log.reopen()
@@ -168,8 +176,9 @@ class Worker:
                 h2c=settings.h2c,
             )
             self._listeners.append(listener)
-            await listener.start(socket.socket(fileno=fd))
+            await listener.start(socket.socket(fileno=fd), self._share if config.workers > 1 else None)
         _ = spawn(self._certificates.keep_up(), name="certificates")
+        _spare_the_collector()
 
     async def _join_ring(self, driver: Driver) -> None:
         """Answer the other workers; those of a larger generation before this one are no more."""
@@ -190,6 +199,7 @@ class Worker:
         """Accept no more, let go of the store, let the exchanges in progress end, and end the process."""
         for listener in self._all_listeners():
             listener.drain()
+        self._share.end()
         if self._ring is not None:
             self._ring.leave()
         if self._store is not None:
@@ -221,11 +231,45 @@ class Worker:
         if self._recorder.access_log is not None:
             self._recorder.access_log.close()
 
+    async def _answer(self, channel: Channel[Order], number: int, question: bytes) -> None:
+        if self._driver is not None:
+            config = self._config
+            inquiry = Inquiry(
+                self._driver.explaining,
+                self._driver.pushing,
+                self._recorder,
+                lambda record: make_line(record, config.log.query, node=config.node, zone=config.zone or ""),
+            )
+            channel.say(Answered(number, await inquiry.answer(question)))
+
     def _tell(self, channel: Channel[Order]) -> None:
         unready = []
         if self._store is not None and not self._store.stats().is_storing:
             unready.append("the store takes nothing at present")
         channel.say(Told(msgspec.msgpack.encode(take(self._recorder, self._gauges)), unready))
+
+
+class _Share:
+    """The part of all connections that this worker has; implements the listeners' `Sharing`."""
+
+    def __init__(self, page: Page, slot: int, listeners: list[Listener]) -> None:
+        self._page, self._slot, self._listeners = page, slot, listeners
+        self._has_ended = False
+
+    def connections(self) -> int:
+        return sum([listener.connections for listener in self._listeners])
+
+    def changed(self) -> None:
+        if not self._has_ended:
+            self._page.count(self._slot, self.connections())
+
+    def has_more(self) -> bool:
+        return self.connections() > self._page.fewest() * 9 // 8 + 1
+
+    def end(self) -> None:
+        """Take note that this worker accepts no more."""
+        self._has_ended = True
+        self._page.count(self._slot, None)
 
 
 async def serve(config: Config, begin: Begin, end: socket.socket) -> None:
@@ -238,6 +282,16 @@ async def serve(config: Config, begin: Begin, end: socket.socket) -> None:
         await channel.flush()
     else:
         await worker.run(channel)
+
+
+def _spare_the_collector() -> None:
+    """Have the garbage collector leave alone what was made at the start, and look at the rest less often.
+
+    Next to nothing of an exchange is part of a cycle, so looking for them at the usual rate finds little.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _numbers(names: Iterable[str]) -> list[int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge import errors, explain
+from edge import errors, reasons
 from edge.caching.reuse import Detail, Fwd
 from edge.caching.storing import NotStored
 
@@ -58,17 +58,22 @@ def test_a_module_says_what_it_is(module):
 
 @pytest.mark.parametrize("fwd", Fwd)
 def test_every_reason_to_go_forward_is_explained(fwd):
-    assert explain._REASONS[fwd.value]
+    assert reasons.FORWARD[fwd.value].sentence
 
 
 @pytest.mark.parametrize("token", sorted(TOKENS))
 def test_every_detail_is_explained(token):
-    assert explain._DETAILS[token]
+    assert all(reasons.DETAILS[token][:2])
 
 
 def test_nothing_else_is_explained():
-    assert set(explain._REASONS) == {fwd.value for fwd in Fwd}
-    assert set(explain._DETAILS) == TOKENS
+    assert set(reasons.FORWARD) == {fwd.value for fwd in Fwd}
+    assert set(reasons.DETAILS) == TOKENS
+
+
+def test_the_page_of_reasons_is_up_to_date():
+    page = (ROOT / "docs/reference/reasons.md").read_text()
+    assert page == reasons.markdown(), "run: python -m edge.reasons > docs/reference/reasons.md"
 
 
 @pytest.mark.parametrize("token", sorted(TOKENS | set(Fwd)))

@@ -122,6 +122,7 @@ class Site:
     https: Literal["allow", "redirect"]
     hsts: float
     purge_from: tuple[Network, ...]
+    upgrade: tuple[str, ...]
     x_cache: bool
     targets: tuple[str, ...]
     key: SiteKey
@@ -151,6 +152,8 @@ class Limits:
     streams: int
     streams_per_connection: int
     connections: int
+    tunnels: int
+    tunnel_idle: float
     handshakes: int
     handshake_timeout: float
     drain_timeout: float

@@ -187,6 +187,10 @@ SETTINGS: tuple[Setting, ...] = (
         "site[].purge_from", NETWORKS, [],
         "Networks whose PURGE requests are obeyed, without a token; empty refuses them all.", (0, 1000),
     ),
+    Setting(
+        "site[].upgrade", TOKENS, ["websocket"],
+        "Protocols that a client's connection may become (RFC 9110 §7.8); all others are ignored.", (0, 16),
+    ),
     Setting("site[].x_cache", BOOLEAN, ON, "Whether responses carry X-Cache beside Cache-Status."),
     Setting(
         "site[].targets", TOKENS, ["Foreland-Cache-Control", "CDN-Cache-Control"],
@@ -254,6 +258,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("limits.streams", INTEGER, 100, "Requests in progress on one HTTP/2 connection.", (1, 1000)),
     Setting("limits.streams_per_connection", INTEGER, 10_000, "Requests on one HTTP/2 connection.", _COUNT),
     Setting("limits.connections", INTEGER, 10_000, "Client connections at once, of each worker.", _COUNT),
+    Setting("limits.tunnels", INTEGER, 1000, "Upgraded connections (WebSocket) at once, for each worker.", _COUNT),
+    Setting("limits.tunnel_idle", DURATION, "1h", "How long both sides of one may be silent.", _SECONDS),
     Setting("limits.handshakes", INTEGER, 1000, "TLS handshakes at once; the oldest gives way to one more.", _COUNT),
     Setting("limits.handshake_timeout", DURATION, "10s", "Longest time for a TLS handshake.", _SECONDS),
     Setting("limits.drain_timeout", DURATION, "30s", "How long a stopping node lets exchanges end.", ("0s", "1h")),

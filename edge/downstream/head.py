@@ -57,11 +57,13 @@ class Head:
         request: the request.
         wants_close: whether the connection ends with its response.
         expects_continue: whether the client waits for a 100 before it sends the content.
+        may_switch: whether the connection may become another protocol's with its response, if that is a 101.
     """
 
     request: Request
     wants_close: bool
     expects_continue: bool
+    may_switch: bool = False
 
 
 def head_length(data: bytes, limits: Limits) -> int:
@@ -120,6 +122,7 @@ def parse_head(raw: bytes, scheme: bytes, limits: Limits) -> Head:
         request,
         wants_close=section.is_last or (version == (1, 0) and b"keep-alive" not in section.options),
         expects_continue=has_content and version == (1, 1) and section.expects,
+        may_switch=section.asks_to_switch and method == b"GET" and version == (1, 1) and not has_content,
     )
 
 
@@ -136,6 +139,7 @@ class _Section(NamedTuple):
         length: of the content, None when that is chunked.
         is_last: whether no other request can follow.
         expects: whether it has an expectation.
+        asks_to_switch: whether it asks for another protocol.
     """
 
     version: tuple[int, int]
@@ -147,6 +151,7 @@ class _Section(NamedTuple):
     length: int | None
     is_last: bool
     expects: bool
+    asks_to_switch: bool
 
 
 _known_sections: dict[bytes, _Section] = {}
@@ -159,6 +164,7 @@ def _read_section(raw: bytes, version: tuple[int, int], limits: Limits) -> _Sect
     fields = _parse_fields(raw, limits)
     check_ambiguities(fields, version)
     options = connection_options(fields)
+    asks_to_switch = b"upgrade" in options and b"upgrade" in fields
     section = _Section(
         version,
         limits,
@@ -167,9 +173,10 @@ def _read_section(raw: bytes, version: tuple[int, int], limits: Limits) -> _Sect
         may_be_dropped(options),
         fields.get(b"host"),
         None if b"transfer-encoding" in fields else int(fields.get(b"content-length") or b"0"),
-        # An upgrade is answered as an ordinary request; what follows it may be another protocol.
-        is_last=b"close" in options or (b"upgrade" in options and b"upgrade" in fields),
+        # What follows an upgrade may be another protocol, also where it is answered as an ordinary request.
+        is_last=b"close" in options or asks_to_switch,
         expects=b"expect" in fields,
+        asks_to_switch=asks_to_switch,
     )
     if len(raw) <= _LONGEST:
         if len(_known_sections) >= _SECTIONS:

@@ -12,6 +12,7 @@ from edge.downstream.head import Head
 from edge.downstream.intake import Intake, Item
 from edge.downstream.pace import SendingPace
 from edge.downstream.response import Http1Responder
+from edge.downstream.switched import Switched
 from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout
 from edge.ports import Piece
 from edge.tasks import spawn
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 # How long a connection that was just made may hold up the end of its listener.
 _FIRST_REQUEST_SECONDS = 1.0
+_HEAD_END = b"\r\n\r\n"
+# So many pipelined requests are answered before another connection has its turn.
+_PIPELINED_AT_ONCE = 64
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -70,12 +74,13 @@ class Http1(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what arrives, and answer it."""
-        if self._served and not self._intake.has_begun:
+        if self._served and not self._intake.input:
             # A connection that was idle: the time for a head begins with its first octet.
             self._deadline = self._loop.time() + self._limits.header_timeout
         if self._is_free() and (
-            self._write_ready(self._listener.by_octets(data, self._client))
+            self._write_ready(self._listener.by_octets(data, self._client, self._listener.date))
             or ((head := self._intake.lone_head(data)) is not None and self._answers_lone(data, head))
+            or not (data := self._after_ready(data))
         ):
             return
         self._intake.feed(data)
@@ -85,6 +90,8 @@ class Http1(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Keep a half-closed connection open while an answer is owed (RFC 9112 §9.6)."""
         self._has_peer_ended = True
+        if self._intake.switched is not None:
+            self._intake.switched.end()
         self._intake.fail(DownstreamClosed())
         return self._is_answering
 
@@ -112,10 +119,11 @@ class Http1(asyncio.Protocol):
         """Queue bytes for the client; DownstreamClosed when it is gone."""
         if self._is_gone or self._transport.is_closing():
             raise DownstreamClosed
-        self._pace.written += sum(map(len, pieces))
         if len(pieces) == 1:
+            self._pace.written += len(pieces[0])
             self._transport.write(pieces[0])
         else:
+            self._pace.written += sum(map(len, pieces))
             self._transport.writelines(pieces)
 
     async def drained(self) -> None:
@@ -140,6 +148,12 @@ class Http1(asyncio.Protocol):
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
+    def switch(self) -> Switched:
+        """Return what the client sends from here on, as it comes."""
+        switched = self._intake.switch()
+        self.regulate()
+        return switched
+
     def soon(self, callback: Callable[[], None]) -> None:
         """Call `callback` in the next turn of the event loop."""
         self._loop.call_soon(callback)
@@ -163,7 +177,7 @@ class Http1(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """Close between requests; a new connection is given a moment, as its first request may be on its way."""
-        if not self._is_answering and not self._lingers and not self._intake.has_begun:
+        if not self._is_answering and not self._lingers and not self._intake.input:
             if self._served:
                 self._transport.close()
             else:
@@ -188,7 +202,7 @@ class Http1(asyncio.Protocol):
             self._give_up_waiting()
 
     def _give_up_waiting(self) -> None:
-        if self._intake.has_begun:
+        if self._intake.input:
             self._intake.refuse(DownstreamTimeout())
             self._start_serving()
         else:
@@ -205,7 +219,7 @@ class Http1(asyncio.Protocol):
         return (
             self._task is None
             and self._responder is None
-            and not self._intake.has_begun
+            and not self._intake.input
             and not self._intake.is_deaf
             and not self._is_write_paused
             and not self._listener.is_draining
@@ -218,20 +232,46 @@ class Http1(asyncio.Protocol):
             return False
         self._served += 1
         self._deadline = self._loop.time() + self._limits.keepalive_timeout
-        with contextlib.suppress(DownstreamClosed):
+        if not self._transport.is_closing():
             self.write(*pieces)
         return True
+
+    def _after_ready(self, data: bytes) -> bytes:
+        """Answer the pipelined requests that `data` begins with, as far as their answers are ready; return the rest."""
+        pieces: list[bytes] = []
+        at = size = 0
+        most = min(self._limits.requests_per_connection - self._served - 1, _PIPELINED_AT_ONCE)
+        while size < self._limits.write_buffer and len(pieces) < most:
+            end = data.find(_HEAD_END, at) + len(_HEAD_END)
+            ready = self._ready(data[at:end]) if end > at else None
+            if ready is None:
+                break
+            at = end
+            pieces.append(b"".join(ready))
+            size += len(pieces[-1])
+        if pieces:
+            self._served += len(pieces) - 1
+            self._write_ready((b"".join(pieces),))
+        return data[at:]
+
+    def _ready(self, raw: bytes) -> tuple[bytes, ...] | None:
+        """Return the ready answer to the head that `raw` may be, None when there is none."""
+        known = self._listener.by_octets(raw, self._client, self._listener.date)
+        if known is not None or (head := self._intake.lone_head(raw)) is None:
+            return known
+        return self._listener.by_request(raw, head, self._client)
 
     def _answers_lone(self, raw: bytes, head: Head) -> bool:
         """Answer a request that came alone with a ready answer, or begin to answer it without a task."""
         if self._write_ready(self._listener.by_request(raw, head, self._client)):
             return True
         self._responder = Http1Responder(self, head.request, keep_alive=True, may_stay=self._may_stay)
-        if not self._listener.begin(head.request, self._responder, self._client, self._has_answered):
-            self._responder = None
-            return False
         self._served += 1
-        return True
+        if self._listener.begin(head.request, self._responder, self._client, self._has_answered):
+            return True
+        self._responder = None
+        self._served -= 1
+        return False
 
     def _may_stay(self) -> bool:
         return not self._listener.is_draining
@@ -316,10 +356,10 @@ class Http1(asyncio.Protocol):
 
     def _await_request(self) -> None:
         """Begin to wait for the next request, if there can be one."""
-        if self._has_peer_ended or (self._listener.is_draining and not self._intake.has_begun):
+        if self._has_peer_ended or (self._listener.is_draining and not self._intake.input):
             self._transport.close()
         else:
-            limits, has_begun = self._limits, self._intake.has_begun
+            limits, has_begun = self._limits, self._intake.input
             self._deadline = self._loop.time() + (limits.header_timeout if has_begun else limits.keepalive_timeout)
 
     def _linger(self) -> None:

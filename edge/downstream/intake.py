@@ -4,6 +4,7 @@ from collections import deque
 
 from edge.downstream.content import Connection, Content
 from edge.downstream.head import Head, head_length, parse_head
+from edge.downstream.switched import Switched
 from edge.errors import DownstreamError
 from edge.policy.limits import Limits
 
@@ -15,43 +16,47 @@ class Intake:
     """The requests of one connection, and at its end perhaps the error that keeps it from having more.
 
     Attributes:
+        input: what has arrived of a head that has begun, or waits for room.
         queue: what is to be answered, in order; whoever answers takes it from the left, once that is done.
         content: what still arrives of the last of them, None when it is complete.
         is_deaf: whether nothing more is taken: a request was the last, or it was none.
         ignored: octets that came although nothing was taken any more.
+        switched: what comes since the connection is another protocol's, None before.
     """
 
     __slots__ = (
         "_connection",
-        "_input",
+        "_is_held",
         "_limits",
         "_may_skip_line",
         "_scheme",
         "content",
         "ignored",
+        "input",
         "is_deaf",
         "queue",
+        "switched",
     )
 
     def __init__(self, scheme: bytes, limits: Limits, connection: Connection) -> None:
         self._scheme = scheme
         self._limits = limits
         self._connection = connection
-        self._input = b""
+        self.input = b""
         self._may_skip_line = True
         self.queue: deque[Item] = deque()
         self.content: Content | None = None
-        self.is_deaf = False
+        self.is_deaf = self._is_held = False
         self.ignored = 0
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether a head has begun to arrive, or waits for room."""
-        return bool(self._input)
+        self.switched: Switched | None = None
 
     @property
     def has_room(self) -> bool:
         """Whether more should be read from the client."""
+        if self.switched is not None:
+            return not self.switched.is_full
+        if self._is_held:
+            return len(self.input) <= self._limits.drain_octets
         if self.is_deaf:
             return self.ignored <= self._limits.drain_octets
         if self.content is not None:
@@ -60,10 +65,12 @@ class Intake:
 
     def feed(self, data: bytes) -> None:
         """Take `data` off the wire."""
-        if self.is_deaf:
+        if self.switched is not None:
+            self.switched.feed(data)
+        elif self.is_deaf:
             self.ignored += len(data)
         else:
-            self._input = self._input + data if self._input else data
+            self.input = self.input + data if self.input else data
             self.advance()
 
     def lone_head(self, data: bytes) -> Head | None:
@@ -85,9 +92,9 @@ class Intake:
     def advance(self) -> None:
         """Take requests and content off the input, as many as there is room for."""
         try:
-            while self._input and not self.is_deaf:
+            while self.input and not (self.is_deaf or self._is_held):
                 if self.content is not None:
-                    self._input = self.content.feed(self._input)
+                    self.input = self.content.feed(self.input)
                     if self.content.is_complete:
                         self._end_content()
                 elif len(self.queue) >= self._limits.pipelined or not self._take_head():
@@ -96,10 +103,19 @@ class Intake:
             self.fail(error)
             self.refuse(error)
 
+    def switch(self) -> Switched:
+        """Take no more requests: return what comes from here on, which begins with what has been held so far."""
+        self.switched = Switched(self._limits, self._connection)
+        self.switched.feed(self.input)
+        self.input = b""
+        return self.switched
+
     def fail(self, error: DownstreamError) -> None:
         """Let whoever reads the content that still arrives have `error`."""
         if self.content is not None:
             self.content.fail(error)
+        if self.switched is not None:
+            self.switched.fail(error)
 
     def refuse(self, error: DownstreamError) -> None:
         """Have `error` answered after what was asked before it, and take nothing more."""
@@ -108,23 +124,23 @@ class Intake:
 
     def go_deaf(self) -> None:
         """Take nothing more."""
-        self.is_deaf = True
-        self.ignored += len(self._input)
-        self._input = b""
+        self.is_deaf, self._is_held = True, False
+        self.ignored += len(self.input)
+        self.input = b""
 
     def _take_head(self) -> bool:
         """Take an empty line or a request head off the input; return whether there was a whole one."""
-        if self._may_skip_line and _LINE_BREAK.startswith(self._input[:2]):
+        if self._may_skip_line and _LINE_BREAK.startswith(self.input[:2]):
             # RFC 9112 §2.2: one empty line before a request line is ignored.
-            if len(self._input) == 1:
+            if len(self.input) == 1:
                 return False
             self._may_skip_line = False
-            self._input = self._input[2:]
+            self.input = self.input[2:]
             return True
-        length = head_length(self._input, self._limits)
+        length = head_length(self.input, self._limits)
         if not length:
             return False
-        raw, self._input = self._input[:length], self._input[length:]
+        raw, self.input = self.input[:length], self.input[length:]
         head = parse_head(raw, self._scheme, self._limits)
         self.content = Content(head, self._limits, self._connection)
         self.queue.append((head, self.content))
@@ -137,5 +153,8 @@ class Intake:
         self.content = None
         self._may_skip_line = True
         last = self.queue[-1]
-        if isinstance(last, tuple) and last[0].wants_close:
+        if isinstance(last, tuple) and last[0].may_switch:
+            # RFC 9110 §7.8: what follows is of the new protocol if there is one, and to be dropped if there is none.
+            self._is_held = True
+        elif isinstance(last, tuple) and last[0].wants_close:
             self.go_deaf()

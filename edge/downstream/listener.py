@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from edge.clock import Clock
+from edge.downstream.accepting import Accepting, Sharing
 from edge.downstream.announced import AnnouncedConnection, Networks
 from edge.downstream.choosing import Choosing
 from edge.downstream.head import Head
@@ -104,6 +105,8 @@ class Listener:
         self.is_draining = False
         self._clock = clock
         self._ready = ready
+        #: Returns the ready answer to a head that was answered before, None when it must be parsed.
+        self.by_octets = _nothing_ready if ready is None else ready.by_octets
         self._tls = tls
         self._announcing = announcing
         self._h2c = h2c
@@ -111,16 +114,23 @@ class Listener:
         # In the order in which they came.
         self._arriving: dict[Passing, None] = {}
         self._leaving: set[Passing] = set()
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | Accepting | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._date = (0, b"")
+        self._changed: Callable[[], None] | None = None
 
-    async def start(self, bound: socket.socket) -> None:
-        """Accept connections on a bound socket."""
+    async def start(self, bound: socket.socket, sharing: Sharing | None = None) -> None:
+        """Accept connections on a bound socket; with `sharing`, as one of several processes."""
         loop = asyncio.get_running_loop()
-        create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
-        self._server = await create(self._accepted, sock=bound, backlog=_BACKLOG)
+        if sharing is not None:
+            self._changed = sharing.changed
+            bound.listen(_BACKLOG)
+            self._server = Accepting(bound, self._accepted, sharing)
+            sharing.changed()
+        else:
+            create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
+            self._server = await create(self._accepted, sock=bound, backlog=_BACKLOG)
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
 
     def drain(self) -> None:
@@ -190,6 +200,8 @@ class Listener:
     def opened(self, connection: Connection) -> None:
         """Take note of a new connection; one too many is refused at once."""
         self._connections.add(connection)
+        if self._changed is not None:
+            self._changed()
         if len(self._connections) > self.limits.connections:
             connection.abort()
         elif self.is_draining:
@@ -198,12 +210,10 @@ class Listener:
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
+        if self._changed is not None:
+            self._changed()
         if not self._connections:
             self._empty.set()
-
-    def by_octets(self, raw: bytes, client: str) -> tuple[bytes, ...] | None:
-        """Return the ready answer to a head that was answered before, None when it must be parsed."""
-        return None if self._ready is None else self._ready.by_octets(raw, client, self.date)
 
     def by_request(self, raw: bytes, head: Head, client: str) -> tuple[bytes, ...] | None:
         """Return the ready answer to a parsed head, None when the handler must answer it."""
@@ -229,6 +239,10 @@ class Listener:
         if self._ready is not None:
             self._ready.sweep()
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
+
+
+def _nothing_ready(_raw: bytes, _client: str, _date: Callable[[], bytes]) -> None:
+    return None
 
 
 def bind(host: str, port: int) -> socket.socket:

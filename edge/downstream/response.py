@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edge.errors import DownstreamClosed
-from edge.ports import Piece
+from edge.ports import Piece, Source
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import REASONS, Request, Response, may_have_content
 
@@ -28,6 +28,10 @@ class Wire(Protocol):
 
     def abort(self) -> None:
         """Reset the connection; does nothing once it is gone."""
+        ...
+
+    def switch(self) -> Source:
+        """Return what the client sends from here on, as it comes."""
         ...
 
     def soon(self, callback: Callable[[], None]) -> None:
@@ -67,6 +71,13 @@ class Http1Responder:
         """
         if self._request is not None and self._request.version >= (1, 1) and response.status != 100:
             self._wire.write(encode_head(response.status, response.reason, response.fields), b"\r\n")
+
+    def switch(self, response: Response) -> Source:
+        """Send a 101, and return what the client sends from then on; what is sent from here on is of the new protocol."""
+        head = encode_head(response.status, response.reason, response.fields)
+        self._wire.write(head, b"Connection: Upgrade\r\n\r\n")
+        self.keep_alive, self._sends_content = False, True
+        return self._wire.switch()
 
     def start(self, response: Response, length: int | None) -> None:
         """Prepare the head; it leaves with the first content if that is there already, and at once if not."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from edge.clock import Clock
 from edge.exchange.making import Making
+from edge.exchange.tunnel_limits import TunnelLimits
 from edge.exchange.unwritten import UnwrittenPurges
 from edge.exchange.variants import Variants
 from edge.ports import Codecs, Purges, Ring, Store, Telemetry, Upstream
@@ -24,6 +25,7 @@ class Context:
     node: bytes
     purges: Purges = field(default_factory=UnwrittenPurges)
     ring: Ring | None = None
+    tunnels: TunnelLimits = field(default_factory=TunnelLimits)
     codecs: Codecs | None = None
 
     variants: Variants = field(init=False)

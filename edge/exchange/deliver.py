@@ -49,7 +49,7 @@ async def deliver(
     fields = stored.fields if age is None else stored.fields.replacing(b"age", b"%d" % int(age))
     match what:
         case NotModified():
-            _answer_not_modified(ex, fields, now)
+            _answer_without_content(ex, not_modified(fields), now)
         case Failed():
             _answer_failed(ex, now)
         case Unsatisfied():
@@ -77,7 +77,7 @@ async def pass_through(
         # The origin was asked for the whole, in case it could be stored.
         match met:
             case NotModified():
-                _answer_not_modified(ex, head.fields, now)
+                _answer_without_content(ex, not_modified(head.fields), now)
             case Failed():
                 _answer_failed(ex, now)
             case None:
@@ -110,10 +110,9 @@ def error_response(error: EdgeError) -> tuple[Response, bytes]:
     return Response(error.status, fields), b"%d %s\n" % (error.status, error.detail.encode("ascii"))
 
 
-def _answer_not_modified(ex: Exchange, fields: FieldSection, now: float) -> None:
-    # RFC 9110 §15.4.5.
-    kept = fields.filtered(lambda name: name not in _REPRESENTATION_METADATA)
-    _answer_without_content(ex, Response(304, kept), now)
+def not_modified(fields: FieldSection) -> Response:
+    """Return the 304 that goes with a response of these fields (RFC 9110 §15.4.5)."""
+    return Response(304, fields.filtered(lambda name: name not in _REPRESENTATION_METADATA))
 
 
 def _answer_failed(ex: Exchange, now: float) -> None:

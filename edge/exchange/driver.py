@@ -24,6 +24,7 @@ from edge.errors import (
     LoopDetected,
     MethodRefused,
     Misdirected,
+    ParseError,
     StoreError,
     UpstreamError,
 )
@@ -32,6 +33,7 @@ from edge.exchange.collapsing import Collapsing
 from edge.exchange.context import Context
 from edge.exchange.deliver import error_response, pass_through, refuse
 from edge.exchange.exchange import Exchange
+from edge.exchange.explaining import FROM_CACHE, REFUSED_METHODS, Explaining
 from edge.exchange.fence import Fence
 from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight
@@ -40,11 +42,13 @@ from edge.exchange.limited import Limited
 from edge.exchange.plan import Failed, is_held, plan
 from edge.exchange.prepared import PreparedAnswers
 from edge.exchange.purged import invalidate_groups, lookup, may_purge, purge_target
+from edge.exchange.pushing import Pushing
 from edge.exchange.ranging import Ranging
 from edge.exchange.relay import arrived, is_passed, may_relay, relay
 from edge.exchange.reusing import may_serve_stale, reuse_stored, stale_or_raise
 from edge.exchange.short import ShortWay
 from edge.exchange.site import Site, Sites
+from edge.exchange.tunnel import Tunnels, protocol_of
 from edge.policy.key import apply_query, cache_key
 from edge.policy.learned import Learned
 from edge.ports import PromptResponder, Record, Responder, Source
@@ -59,11 +63,6 @@ Work = Callable[[Exchange], Awaitable[None]]
 
 log = logging.getLogger("edge.exchange")
 
-#: Methods that no public listener serves: they echo, tunnel, or manage caches.
-REFUSED_METHODS = frozenset({
-    b"TRACE", b"TRACK", b"CONNECT", b"PURGE", b"BAN", b"INVALIDATE", b"LINK", b"UNLINK", b"PRI", b"SOURCE",
-})  # fmt: skip
-_FROM_CACHE = frozenset({b"GET", b"HEAD"})
 _ALLOW = FieldSection([(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
 # A request that comes by again is in a loop (RFC 8586).
 _MAX_LOOPS = 0
@@ -89,17 +88,21 @@ class Driver:
         self._asking = Asking(context, self._learned, self._filling, self._fence)
         self._ranging = Ranging(context, self._asking, self._filling, self._learned, self._fence)
         self._collapsing = Collapsing(context, self._asking, self._filling, self._learned, self._ranging)
+        self._tunnels = Tunnels(context)
+        self.pushing = Pushing(sites, context, self._fence)
+        self.explaining = Explaining(sites, context, self._learned)
         self.prepared = PreparedAnswers(sites, context.store, context.purges, context.node)
         self._short = ShortWay(
-            sites, context, self._collapsing, self._learned, self._fence, go_on=self._go_on, ended=self._ended
-        )
+            sites, context, self._collapsing, self._learned, self._fence,
+            prepared=self.prepared, go_on=self._go_on, ended=self._ended,
+        )  # fmt: skip
         self.in_flight = 0
 
     async def handle(
         self, request: Request, content: Source, responder: Responder, client: str, *, is_relayed: bool = False
     ) -> None:
         """Answer one request; never raises for a fault of client, origin or disk."""
-        site = self._sites.find(request.target.host)
+        site = self._sites.of(request.target)
         if site is not None and site.compression is not None:
             request = without_dated_range(request, site.compression)
         ex = Exchange(
@@ -120,12 +123,13 @@ class Driver:
     def begin(self, request: Request, responder: PromptResponder, client: str, over: Callable[[], None]) -> bool:
         """Answer one request without content as `handle` does, if it may go the short way; return whether it does.
 
-        `over` is called once the answer has ended, and not before this returns.
+        `over` is called once the answer has ended, which may be before this returns.
         """
-        if not self._short.begin(request, responder, client, over):
-            return False
         self.in_flight += 1
-        return True
+        if self._short.begin(request, responder, client, over):
+            return True
+        self.in_flight -= 1
+        return False
 
     def _go_on(self, ex: Exchange, work: Work, over: Callable[[], None]) -> None:
         """Go on with an exchange in a task of its own."""
@@ -166,12 +170,29 @@ class Driver:
         except BadRequest as error:
             await self.refuse_unparsed(error, responder, _client)
             return
-        if isinstance(asked, bytes):
+        if isinstance(asked, Request):
+            await self._take_pushed(asked, content, responder)
+        elif isinstance(asked, bytes):
             await self.invalidate(asked)
             responder.start(Response(204, FieldSection()), 0)
             responder.finish()
         else:
             await self.handle(asked[0], content, responder, asked[1], is_relayed=True)
+
+    async def _take_pushed(self, request: Request, content: Source, responder: Responder) -> None:
+        """Store what the admin plane passes on, and say what came of it."""
+        status = 204
+        try:
+            await self.pushing.push(request, content)
+        except ParseError:
+            status = 422
+        except StoreError as error:
+            self._context.telemetry.count(error.detail)
+            status = 507
+        except DownstreamClosed:
+            return
+        responder.start(Response(status, FieldSection()), 0)
+        responder.finish()
 
     async def invalidate(self, key: bytes) -> None:
         """Let nothing be found any more that was asked of the origin for `key` so far."""
@@ -240,8 +261,11 @@ class Driver:
             ex.start(Response(204, _ALLOW), 0, ex.began)
             ex.finish()
             return
+        if (protocol := protocol_of(request, site.upgrade)) is not None:
+            await self._tunnels.serve(ex, protocol)
+            return
         ex.key = cache_key(ex.target, site.key)
-        if request.method in _FROM_CACHE:
+        if request.method in FROM_CACHE:
             await self._from_cache(ex)
         else:
             await self._write_through(ex)

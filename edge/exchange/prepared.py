@@ -2,22 +2,25 @@
 
 A ready answer is made when the full path has answered a plain request with a fresh stored response.  It holds as long
 as the store knows that key by the same token and the lifetime lasts; what it sends is made by the same functions as
-the full path's, once for each second of age.
+the full path's, once for each second of age.  With it comes the 304 for clients that have the content already.
 """
 
 from collections.abc import Sequence
+from copy import copy
 
 from edge.caching.coding import Form, form, offering
 from edge.caching.freshness import current_age, freshness
 from edge.caching.status import CacheStatus
 from edge.caching.stored import StoredResponse
 from edge.caching.vary import normalised
+from edge.exchange.deliver import not_modified
 from edge.exchange.exchange import Exchange, with_own_fields
+from edge.exchange.plan import NotModified, condition
 from edge.exchange.purged import is_unpurged
 from edge.exchange.site import Sites
 from edge.exchange.variants import Shown
 from edge.policy.key import apply_query, cache_key
-from edge.ports import Purges, Record, Second, Store
+from edge.ports import Purges, Record, Second, Store, Token
 from edge.semantics.messages import Request, Response
 
 #: Request fields that give more than the key and the nominated fields a say in the answer.
@@ -26,17 +29,26 @@ NOT_PLAIN = frozenset({
     b"cache-control", b"pragma", b"authorization", b"expect", b"upgrade", b"cdn-loop", b"via", b"max-forwards",
     b"content-length", b"transfer-encoding",
 })  # fmt: skip
+# Of these, the ones that only choose between an answer and its 304.
+_CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
+_DECIDING = NOT_PLAIN - _CONDITIONS
 # So many keys have ready answers at a time, and each so many variants.
 _KEYS, _VARIANTS = 8192, 16
-_TRACE = ("lookup", "reuse", "deliver")
+#: What is done for one of them, in order.
+TRACE = ("lookup", "reuse", "deliver")
 
 
 class Prepared:
-    """One ready answer."""
+    """One ready answer.
+
+    Attributes:
+        stored: the stored response.
+        body: what is sent of its content, nothing with a 304.
+    """
 
     __slots__ = (
-        "_base_age", "_epoch", "_form", "_is_offering", "_lifetime", "_node", "_purges", "_scheme", "_shared",
-        "_since", "_site", "_source", "_store", "_token", "_used", "body", "stored",
+        "_base_age", "_content", "_epoch", "_form", "_is_304", "_is_offering", "_lifetime", "_node", "_purges", "_scheme",
+        "_shared", "_since", "_site", "_source", "_store", "_token", "_unmodified", "_used", "body", "stored",
     )  # fmt: skip
 
     def __init__(
@@ -47,8 +59,8 @@ class Prepared:
         ex: Exchange,
         source: StoredResponse,
         shown: Shown,
-        token: object,
-        body: bytes,
+        token: Token,
+        content: bytes,
     ) -> None:
         """Keep what was `shown` of the stored response `source`."""
         self._store, self._purges, self._node, self._site, self._token = store, purges, node, ex.site, token
@@ -58,16 +70,24 @@ class Prepared:
         self._shared, self._epoch = purges.shared, ex.epoch
         self._scheme = ex.target.scheme
         self.stored = stored
-        self.body = body
+        self.body = self._content = content
+        self._is_304, self._unmodified = False, self
         self._lifetime = freshness(stored.status, stored.fields, stored.response_time, ex.site.freshness).lifetime
         self._since = stored.response_time
         self._base_age = current_age(stored, stored.response_time)
+
+    def unmodified(self) -> "Prepared":
+        """Return the 304 in its place."""
+        if self._unmodified is self:
+            self._unmodified = answer = copy(self)
+            answer._is_304, answer.body = True, b""
+        return self._unmodified
 
     @property
     def is_held(self) -> bool:
         """Whether the store has it in memory still, content and all."""
         stored = self.stored
-        return self._store.token(stored.key) is self._token and self._store.at_hand(stored) is self.body
+        return self._token.is_current and self._store.at_hand(stored) is self._content
 
     def matches(self, request: Request) -> bool:
         """Return whether the request selects this response (RFC 9111 §4.1)."""
@@ -81,8 +101,8 @@ class Prepared:
 
     def second(self, now: float) -> Second | None:
         """Return age and lifetime left at `now`; None when it is stale or no longer what a lookup would find."""
-        age = self._base_age + max(0.0, now - self._since)
-        if age >= self._lifetime or self._store.token(self.stored.key) is not self._token:
+        age = self._base_age + now - self._since if now > self._since else self._base_age
+        if age >= self._lifetime or not self._token.is_current:
             return None
         if self._shared.epoch != self._epoch and self._is_purged():
             return None
@@ -104,16 +124,17 @@ class Prepared:
         self._used()
         fields = stored.fields.replacing(b"age", b"%d" % age)
         status = CacheStatus(None, ttl=ttl).encoded(self._node)
-        own = with_own_fields(fields, self._site, self._scheme, self._node, status, "HIT")
-        return Response(stored.status, own, stored.reason)
+        shown = not_modified(fields) if self._is_304 else Response(stored.status, fields, stored.reason)
+        own = with_own_fields(shown.fields, self._site, self._scheme, self._node, status, "HIT")
+        return shown.with_fields(own)
 
     def record(self, request: Request, client: str, now: float) -> Record:
         """Return what telemetry is told of one exchange."""
         second = self.second(now) or (0, 0)
         return Record(
             request=request,
-            status=self.stored.status,
-            trace=_TRACE,
+            status=304 if self._is_304 else self.stored.status,
+            trace=TRACE,
             cache_status=CacheStatus(None, ttl=second[1]).encoded(self._node),
             outcome="HIT",
             detail="",
@@ -144,7 +165,7 @@ class PreparedAnswers:
 
         Only where the nominated values tell the key's responses apart: then no more than one can match a request.
         """
-        if not ex.is_complete or not is_plain(ex.request) or not _are_apart(candidates):
+        if not ex.is_complete or not is_plain(ex.request, _DECIDING) or not _are_apart(candidates):
             return
         stored = shown.stored
         token, body = self._store.token(stored.key), self._store.at_hand(stored)
@@ -158,16 +179,30 @@ class PreparedAnswers:
 
     def find(self, request: Request) -> Prepared | None:
         """Return the ready answer to a request, None when the full path must make one."""
-        if not self._by_key or not is_plain(request):
+        if not self._by_key or not is_plain(request, _DECIDING):
             return None
-        site = self._sites.find(request.target.host)
+        site = self._sites.of(request.target)
         if site is None:
             return None
         key = cache_key(apply_query(request.target, site.key), site.key)
         for prepared in self._by_key.get(key, ()):
             if prepared.matches(request):
-                return prepared
+                return self._as_conditional(request, prepared)
         return None
+
+    @staticmethod
+    def _as_conditional(request: Request, prepared: Prepared) -> Prepared | None:
+        """Return what of a ready answer the preconditions ask for; None where the time of asking has a say in that."""
+        fields, stored = request.fields, prepared.stored
+        if is_plain(request):
+            return prepared
+        if b"if-none-match" not in fields and fields.combined(b"if-modified-since") != stored.fields.get(
+            b"last-modified"
+        ):
+            # RFC 9110 §13.1.3: whether another date counts depends on the clock.
+            return None
+        met = condition(request, stored.response, stored.response_time, stored.response_time)
+        return prepared.unmodified() if isinstance(met, NotModified) else prepared
 
     def sweep(self) -> None:
         """Let go of answers that the store has let go of."""
@@ -179,13 +214,16 @@ class PreparedAnswers:
                 del self._by_key[key]
 
 
-def is_plain(request: Request) -> bool:
-    """Return whether only the key and the nominated fields of a request have a say in its answer."""
+def is_plain(request: Request, deciding: frozenset[bytes] = NOT_PLAIN) -> bool:
+    """Return whether only the key and the nominated fields of a request have a say in its answer.
+
+    `deciding` are the fields that would have one, too.
+    """
     return (
         request.method == b"GET"
         and request.version >= (1, 1)
         and not request.has_content
-        and not any(name in NOT_PLAIN for name, _ in request.fields)
+        and not request.fields.has_any(deciding)
     )
 
 

@@ -15,12 +15,11 @@ from edge.caching.vary import Nominated, nominate, nominated_names
 from edge.exchange.asking import Asking
 from edge.exchange.exchange import Exchange, with_own_fields
 from edge.exchange.forward import Forwarded, forwarded_fields
-from edge.exchange.prepared import NOT_PLAIN
 from edge.semantics.fields import FieldSection, Line
 from edge.semantics.messages import Request, Response
 
-# The fields whose values decide, beside the ones targeted at caches.
-_DECIDING = frozenset({b"cache-control", b"connection", b"content-encoding", b"content-type", b"vary", b"via"})
+#: Sources of a lifetime that no date has a say in, provided that the fields have the same names.
+DATELESS = frozenset({Lifetime.S_MAXAGE, Lifetime.MAX_AGE, Lifetime.DEFAULT})
 # So many shapes are remembered of requests, and of responses; each of so many lines and octets at most.
 _SHAPES, _LINES, _OCTETS = 2048, 64, 4096
 
@@ -30,23 +29,18 @@ class RequestShape:
 
     Attributes:
         site: the site that answers.
-        is_plain: whether nothing but the key and the nominated fields has a say in the answer.
         fields: what goes to the origin.
         own_fields: the same, with what this client takes in place of what is asked for all.
-        deciding: the names of the response fields whose values decide.
     """
 
-    __slots__ = ("_nominated", "_selecting", "deciding", "fields", "is_plain", "own_fields", "site")
+    __slots__ = ("_nominated", "_selecting", "fields", "own_fields", "site")
 
     def __init__(self, ex: Exchange) -> None:
         self._selecting = ex.selecting.fields
         self._nominated: tuple[tuple[bytes, ...], Nominated] = (), ()
         self.site = ex.site
-        is_redirected = ex.site.https_port is not None and ex.request.target.scheme == b"http"
-        self.is_plain = not is_redirected and not any(name in NOT_PLAIN for name, _ in ex.request.fields)
         self.fields = forwarded_fields(ex)
         self.own_fields = forwarded_fields(ex, is_own=True)
-        self.deciding = _DECIDING.union(ex.site.freshness.targets)
 
     def nominated(self, names: tuple[bytes, ...]) -> Nominated:
         """Return the values of the fields called `names`."""
@@ -77,20 +71,18 @@ class ResponseShape:
         received, head = forwarded.upstream.head.fields, forwarded.head
         decision = Asking.decision(ex, ex.request, forwarded, head)
         shown = with_own_fields(head.fields, ex.site, ex.request.target.scheme, ex.node, b"", ex.outcome)
-        self._shown = _places(shown, received)
+        self._shown = places(shown, received)
         self._own = shown.lines[len(self._shown) :]
         self._node, self._status = ex.node, head.status
         self._said: tuple[int | None, bytes, tuple[Line, ...]] | None = None
         is_dated = decision is NotStored.NO_LIFETIME
         if isinstance(decision, Store):
             self.refusal, self.lifetime = None, decision.freshness.lifetime
-            self._kept = _places(decision.fields, received)
+            self._kept = places(decision.fields, received)
             self.names = nominated_names(head.fields) or ()
             self.nominated = nominate(self.names, ex.selecting.fields)
-            without_dates = {Lifetime.S_MAXAGE, Lifetime.MAX_AGE, Lifetime.DEFAULT}
-            if not ex.site.freshness.heuristic:
-                without_dates.add(Lifetime.NONE)
-            is_dated = decision.freshness.source not in without_dates
+            is_lost = decision.freshness.source is Lifetime.NONE and not ex.site.freshness.heuristic
+            is_dated = decision.freshness.source not in DATELESS and not is_lost
         else:
             self.refusal, self.lifetime = decision, 0
             self._kept, self.names, self.nominated = (), (), ()
@@ -163,7 +155,7 @@ class Shapes:
 
 
 def _deciding(shape: RequestShape, response: Response) -> tuple[object, ...]:
-    lines, names = response.fields.lines, shape.deciding
+    lines, names = response.fields.lines, shape.site.deciding
     return (
         shape,
         response.status,
@@ -186,7 +178,7 @@ def _as_is_below(ex: Exchange, head: Response, *, is_stored: bool) -> int | None
     return 0 if b"content-encoding" in head.fields else rules.min_size
 
 
-def _places(kept: FieldSection, received: FieldSection) -> tuple[int, ...]:
+def places(kept: FieldSection, received: FieldSection) -> tuple[int, ...]:
     """Return which of the lines `received` are among those `kept`, themselves and not only by name."""
     same = set(map(id, kept))
     return tuple(place for place, line in enumerate(received) if id(line) in same)

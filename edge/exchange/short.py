@@ -1,6 +1,6 @@
-"""The short way of a plain request that nothing stored answers: to the origin and back without a task.
+"""The short way of a plain request: answered from the store, or from the origin and back, without a task.
 
-It begins where `Driver.handle` would, and does what that does when nobody has to wait for anything but the origin: a
+It begins where `Driver.handle` would, and does what that does when nobody has to wait for anything but the origin: what is stored can be read at once, or a
 connection is at hand, the response comes in one piece, and the store takes it at once.  Whatever is otherwise goes on in a
 task, with the functions of the full path, from where it is.
 """
@@ -20,9 +20,11 @@ from edge.exchange.exchange import Exchange
 from edge.exchange.fence import Fence
 from edge.exchange.flight import Flight
 from edge.exchange.forward import Forwarded, received_head
+from edge.exchange.prepared import NOT_PLAIN, PreparedAnswers
+from edge.exchange.prompt import PromptHits
 from edge.exchange.purged import is_unpurged
 from edge.exchange.shapes import RequestShape, ResponseShape, Shapes
-from edge.exchange.site import Sites
+from edge.exchange.site import Site, Sites
 from edge.policy.key import apply_query, cache_key
 from edge.policy.learned import Learned
 from edge.ports import PromptResponder, Record, UpstreamResponse
@@ -52,10 +54,10 @@ class Asked:
         client: str,
         began: float,
         over: Callable[[], None],
+        key: bytes,
     ) -> None:
-        self.shape, self.request, self.target = shape, request, target
+        self.shape, self.request, self.target, self.key = shape, request, target, key
         self.responder, self.client, self.began, self.over = responder, client, began, over
-        self.key = cache_key(target, shape.site.key)
         self.fields = shape.fields
         self.flight: Flight | None = None
         self.is_alone = self.has_left = False
@@ -97,31 +99,44 @@ class ShortWay:
         learned: Learned,
         fence: Fence,
         *,
+        prepared: PreparedAnswers,
         go_on: GoOn,
         ended: Callable[[Record], None],
     ) -> None:
         """Go the short way between what the full path uses; `ended` is told of each exchange that stayed on it."""
+        self._prompt = PromptHits(context, prepared, ended)
         self._sites, self._context, self._collapsing = sites, context, collapsing
         self._learned, self._fence = learned, fence
         self._go_on, self._ended = go_on, ended
         self._shapes = Shapes()
 
     def begin(self, request: Request, responder: PromptResponder, client: str, over: Callable[[], None]) -> bool:
-        """Send a request to the origin if it may go the short way; return whether it does."""
+        """Answer a request from the store, or send it to the origin, if it may go the short way; return whether it does."""
         if request.method != b"GET" or request.has_content or request.version != (1, 1):
             return False
-        shape = self._shapes.of_request(request, client) or self._learn_request(request, responder, client)
-        if shape is None or not shape.is_plain:
+        context, site = self._context, self._sites.of(request.target)
+        if site is None or request.fields.has_any(NOT_PLAIN):
             return False
-        context, site = self._context, shape.site
-        now = context.clock.now()
+        if site.https_port is not None and request.target.scheme == b"http":
+            return False
         target = request.target if request.target.query is None else apply_query(request.target, site.key)
-        asked = Asked(shape, request, target, responder, client, now, over)
-        if context.ring is not None and context.ring.owner(asked.key) is not None:
+        key = cache_key(target, site.key)
+        if context.ring is not None and context.ring.owner(key) is not None:
             return False
-        is_uncacheable = self._learned.is_uncacheable(asked.key, now)
+        found = context.store.lookup_nowait(key)
+        if found is None:
+            return False
+        if found:
+            if not self._prompt.answer(request, responder, client, site, target, key, found):
+                return False
+            over()
+            return True
+        shape = self._shapes.of_request(request, client) or self._learn_request(request, responder, client, site)
+        now = context.clock.now()
+        asked = Asked(shape, request, target, responder, client, now, over, key)
+        is_uncacheable = self._learned.is_uncacheable(key, now)
         asked.is_alone = is_uncacheable or not site.collapse
-        if not context.store.lacks(asked.key) or (not asked.is_alone and self._collapsing.is_asked(asked.key)):
+        if not asked.is_alone and self._collapsing.is_asked(key):
             return False
         asked.mark, asked.epoch = self._fence.mark, context.purges.current()
         asked.fields = shape.own_fields if is_uncacheable else shape.fields
@@ -136,10 +151,9 @@ class ShortWay:
             )
         return True
 
-    def _learn_request(self, request: Request, responder: PromptResponder, client: str) -> RequestShape | None:
-        site = self._sites.find(request.target.host)
-        if site is None:
-            return None
+    def _learn_request(
+        self, request: Request, responder: PromptResponder, client: str, site: Site
+    ) -> RequestShape:  # fmt: skip
         node, now = self._context.node, self._context.clock.now()
         ex = Exchange(
             request, None, responder, client=client, node=node, site=site, target=request.target, now=now

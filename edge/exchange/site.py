@@ -11,6 +11,12 @@ from edge.caching.storing import StoringRules
 from edge.policy.chunking import ChunkRules
 from edge.policy.key import KeyPolicy
 from edge.policy.profile import SAFE, Profile
+from edge.semantics.target import Target
+
+# Beside the fields targeted at caches.
+_DECIDING = frozenset({b"cache-control", b"connection", b"content-encoding", b"content-type", b"vary", b"via"})
+# So many authorities are remembered with their sites.
+_AUTHORITIES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +38,11 @@ class Site:
         x_cache: whether responses carry X-Cache.
         https_port: where requests by plain HTTP are redirected to, None to answer them.
         hsts: Strict-Transport-Security of responses over https, b"" for none (RFC 6797).
+        upgrade: the protocols that connections may become, in lower case.
         compression: which content is coded for which clients, None for none.
         purge_from: the networks whose PURGE requests are obeyed.
         storing_rules, reuse_rules: the profile's part of these decisions, made of the above.
+        deciding: the names of the response fields whose values, and not only whether they are there, decide.
     """
 
     name: str
@@ -53,9 +61,11 @@ class Site:
     hsts: bytes = b""
     compression: CompressionRules | None = None
     purge_from: tuple[IPv4Network | IPv6Network, ...] = ()
+    upgrade: frozenset[bytes] = frozenset({b"websocket"})
 
     storing_rules: StoringRules = field(init=False)
     reuse_rules: ReuseRules = field(init=False)
+    deciding: frozenset[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
         profile = self.profile
@@ -75,17 +85,19 @@ class Site:
         )
         object.__setattr__(self, "storing_rules", storing)
         object.__setattr__(self, "reuse_rules", reuse)
+        object.__setattr__(self, "deciding", _DECIDING.union(self.freshness.targets))
 
 
 class Sites:
     """The sites of a node by host."""
 
-    __slots__ = ("_any", "_below", "_exact")
+    __slots__ = ("_any", "_below", "_by_authority", "_exact")
 
     def __init__(self, sites: Iterable[Site]) -> None:
         self._exact: dict[bytes, Site] = {}
         self._below: dict[bytes, Site] = {}
         self._any: Site | None = None
+        self._by_authority: dict[bytes, Site] = {}
         for site in sites:
             for host in site.hosts:
                 if host == b"*":
@@ -94,6 +106,15 @@ class Sites:
                     self._below[host[1:]] = site
                 else:
                     self._exact[host] = site
+
+    def of(self, target: Target) -> Site | None:
+        """Return the site that answers for `target`."""
+        site = self._by_authority.get(target.authority)
+        if site is None and (site := self.find(target.host)) is not None:
+            if len(self._by_authority) >= _AUTHORITIES:
+                self._by_authority.clear()
+            self._by_authority[target.authority] = site
+        return site
 
     def find(self, host: bytes) -> Site | None:
         """Return the site for a lower-case host without port: exact, then the longest wildcard, then "*"."""

@@ -65,6 +65,16 @@ class Variants:
         self._store, self._making, self._ring = store, making, ring
         self._relayed: dict[tuple[bytes, bytes], None] = {}
 
+    def as_it_is(self, ex: Exchange, stored: StoredResponse) -> Shown | None:
+        """Return what a client is shown of a stored response that goes out as it is, None when it gets another form."""
+        means, body = self._means(ex), self._body(stored)
+        if means is None:
+            return Shown(stored, body, ex.request)
+        wanted = form(ex.request, stored.response, stored.complete_length, means[1])
+        if not isinstance(wanted, AsItIs):
+            return None
+        return Shown(stored.with_fields(_as_it_is(stored, wanted)), body, ex.request)
+
     async def of_stored(self, ex: Exchange, stored: StoredResponse, now: float) -> Shown:
         """Return what a client is shown of a stored response."""
         body, means, length = self._body(stored), self._means(ex), stored.complete_length

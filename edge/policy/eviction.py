@@ -35,6 +35,11 @@ class Evictor(Generic[K]):
         # (worth when it was placed, place, key): a visit only raises the item's worth; its place follows when it is due.
         self._heap: list[tuple[float, int, K]] = []
 
+    @property
+    def is_full(self) -> bool:
+        """Whether what is held takes nearly all of the capacity."""
+        return self.used * 16 > self._capacity * 15
+
     def __contains__(self, key: K) -> bool:
         return key in self._items
 

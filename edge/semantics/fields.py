@@ -16,8 +16,10 @@ Line = tuple[bytes, bytes]
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 #: RFC 9110 §5.6.4 quoted-string.
 QUOTED_STRING = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
+#: RFC 9110 §5.5 field-value, without surrounding white space.
+FIELD_VALUE = rb"(?:[\x21-\x7e\x80-\xff](?:[\t \x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?"
 _is_token = re.compile(TOKEN).fullmatch
-_is_value = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t \x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?").fullmatch
+_is_value = re.compile(FIELD_VALUE).fullmatch
 _is_quoted_string = re.compile(QUOTED_STRING).fullmatch
 _quoted_pair = re.compile(rb"\\(.)", re.DOTALL)
 # What decides where a list is split.  A quote that never closes takes the rest in one match: were it tried again for
@@ -65,6 +67,10 @@ class FieldSection:
 
     def __repr__(self) -> str:
         return f"FieldSection({list(self.lines)!r})"
+
+    def has_any(self, names: frozenset[bytes]) -> bool:
+        """Return whether there is a line called one of `names`."""
+        return not names.isdisjoint(self._by_name or self._indexed())
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of the first line called `name`, or None."""

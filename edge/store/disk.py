@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Self
 
@@ -15,10 +16,11 @@ from edge.caching.stored import StoredResponse
 from edge.clock import Clock
 from edge.errors import StoreDamaged, StoreError, StoreFull
 from edge.policy.admission import ALWAYS, Admission
+from edge.ports import Token
 from edge.store import head, recovery, visits
 from edge.store.fill import Fill
 from edge.store.flush import Flush
-from edge.store.index import HeadRef, Index
+from edge.store.index import HeadRef, Index, Place
 from edge.store.layout import Layout
 from edge.store.ledger import WAITING_LIMIT, Ledger
 from edge.store.log import Log
@@ -26,7 +28,7 @@ from edge.store.memory import SMALL, Known, Memory
 from edge.store.node import Node
 from edge.store.passing import Allowance, Passing
 from edge.store.reader import DiskSource, MemorySource, Reader
-from edge.store.record import key_hash
+from edge.store.record import Kind, key_hash
 from edge.store.scrub import Scrub
 from edge.store.segment import Segments, allow_open_files
 from edge.store.settings import Settings
@@ -35,8 +37,12 @@ from edge.tasks import spawn
 
 log = logging.getLogger("edge.store")
 
+_response_time = attrgetter("response_time")
+
 # Threads that wait for the disk; each serves one window at a time.
 _READER_THREADS = 4
+# The longest content that is read between two others on the event loop.
+_PROMPT = 64 << 10
 # What contents that are not admitted take of the memory together while they come in, bytes.
 _PASSING = 16 << 20
 
@@ -123,6 +129,10 @@ class Disk:
         # In order, because the index takes neighbours at less cost; from anywhere, because earlier runs did the same.
         self._generations = itertools.count(int.from_bytes(os.urandom(7), "big") << 7 | 1)
         self._is_open, self._is_closed = True, False
+        # Of what is looked up without waiting: how many, and whether the last is to go to the memory tier.
+        self._reads, self._promotes = 0, True
+        # The content that was read with the last head, and of which generation it is.
+        self._ahead: tuple[bytes, memoryview | None] = b"", None
 
     @classmethod
     async def start(cls, path: Path, settings: Settings, clock: Clock, shared: Shared | None = None) -> Self:
@@ -204,20 +214,82 @@ class Disk:
             self._ledger.damaged += 1
             return ()
         # RFC 9111 §4.1: the most recent of several that match is to be used.
-        heads.sort(key=lambda stored: stored.response_time, reverse=True)
+        heads.sort(key=_response_time, reverse=True)
         found = tuple(stored for stored in heads if stored.key == key)
         if found and changes == self._ledger.changes:
             self._memory.keep_heads(name, Known(key, found))
         return found
 
-    def lacks(self, key: bytes) -> bool:
-        """Return whether `lookup` of `key` would find nothing, as far as that is known without waiting."""
+    def lookup_nowait(self, key: bytes) -> Sequence[StoredResponse] | None:
+        """Return what `lookup` would, if it would not wait and nothing is damaged; None otherwise."""
+        if not self._is_open:
+            return ()
         name = key_hash(key)
+        known = self._memory.heads(name)
+        if known is not None and known.key == key:
+            return known.stored
         try:
-            return self._memory.peek_heads(name) is None and not self._ledger.heads(name)
+            refs, chunk = self._ledger.heads_and_chunk(name)
+            if not refs:
+                return ()
+            found = [self._ledger.stored(ref.generation) or self._head_nowait(name, ref, chunk) for ref in refs]
         except StoreError:
-            # Counted by the lookup that comes now.
-            return False
+            return None
+        stored = [one for one in found if one is not None and one.key == key]
+        if len(stored) < len(found):
+            return None
+        if len(stored) > 1:
+            stored.sort(key=_response_time, reverse=True)
+        self._reads += 1
+        # All of what is read goes to the memory tier, or every eighth while that is full: what is used often is soon
+        # there all the same, and what is not does not cost the others their place.
+        self._promotes = not self._memory.is_full or not self._reads & 7
+        if self._promotes:
+            self._memory.keep_heads(name, Known(key, tuple(stored)))
+        return stored
+
+    def read_nowait(self, stored: StoredResponse) -> bytes | None:
+        """Return the whole of a small content if it can be had without waiting, and is not damaged; None otherwise."""
+        length, generation = stored.complete_length, stored.generation
+        if length == 0:
+            return b""
+        content = self._memory.content(generation)
+        if content is not None:
+            return content
+        if length is None or length > _PROMPT or self._ledger.waiting(generation, 0) is not None:
+            return None
+        of, body = self._ahead
+        if of != generation:
+            try:
+                place = self._index.first_chunk(generation)
+                body = (
+                    None if place is None else self._reader.at_once(Kind.CHUNK, key_hash(stored.key), generation, place)
+                )
+            except StoreError:
+                return None
+        if body is None or len(body) != length:
+            return None
+        content = bytes(body)
+        if self._promotes:
+            self._memory.keep_content(generation, content)
+        return content
+
+    def _head_nowait(self, name: bytes, ref: HeadRef, chunk: Place | None) -> StoredResponse | None:
+        generation, place = ref.generation, ref.place
+        if place is None:
+            return None
+        if (
+            chunk is not None
+            and chunk.length <= _PROMPT
+            and (chunk.segment, chunk.offset + chunk.length) == (place.segment, place.offset)
+        ):
+            # Small contents are written with their heads, and most often wanted with them.
+            both = self._reader.both_at_once(name, generation, chunk, place)
+            self._ahead, body = (generation, both[0] if both else None), both[1] if both else None
+        else:
+            body = self._reader.at_once(Kind.HEAD, name, generation, place)
+        stored = None if body is None else head.decode(bytes(body))
+        return stored if stored is not None and stored.generation == generation else None
 
     def generation(self) -> bytes:
         """Return a generation that was never used before."""
@@ -310,10 +382,10 @@ class Disk:
                 return True
         return False
 
-    def token(self, key: bytes) -> object | None:
-        """Return what stays the same object for as long as `lookup` of `key` finds the same; None when not in memory."""
+    def token(self, key: bytes) -> Token | None:
+        """Return what says for how long `lookup` of `key` finds the same; None when that is not in memory."""
         known = self._memory.peek_heads(key_hash(key))
-        return known if known is not None and known.key == key and self._is_open else None
+        return known if known is not None and known.key == key and known.is_current else None
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:
         """Return the whole content when it is in memory, None otherwise."""
@@ -404,6 +476,7 @@ class Disk:
     async def _end(self) -> bool:
         """Take nothing any more, and write what waits; return whether all of it was written."""
         self._is_open = False
+        self._memory.expire()
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)

@@ -2,14 +2,15 @@
 
 import re
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from edge.caching.stored import Range, StoredResponse
-from edge.errors import ParseError, StoreDamaged, StoreError
-from edge.semantics.fields import FieldSection, Line, is_field_value, is_token
+from edge.errors import StoreDamaged, StoreError
+from edge.semantics.fields import FIELD_VALUE, TOKEN, FieldSection, Line, is_field_value, is_token
 from edge.store.record import HEAD_LIMIT
 
 #: The most field lines, nominated fields or ranges one head can hold.
@@ -32,10 +33,29 @@ _UNSOUND = "a head with a field line that must not be stored"
 # How many lines are remembered as they are encoded, and how long ones.
 _LINES, _LONGEST = 4096, 256
 _encoded_lines: dict[Line, bytes] = {}
+# Names, in lower case, and values in turn, each behind the other's line break.
+_are_sound = re.compile(rb"(?:%s\n%s\n)*+" % (TOKEN.replace(b"A-Z", b""), FIELD_VALUE)).fullmatch
 _is_line_free = re.compile(rb"[^\r\n\0]*").fullmatch
 
 
 Pairs = tuple[tuple[bytes, bytes | None], ...]
+#: Fixed values; generation, key, method and reason; nominated fields; names and values of fields in turn; ranges; pinned.
+_Parts = tuple[
+    tuple[int, float, float, int, int], Sequence[bytes], Pairs, Sequence[bytes], tuple[Range, ...], bool
+]  # fmt: skip
+
+
+class _Layout(NamedTuple):
+    """Where everything lies in a body of some length: of what sizes, with so many octet strings of nominated fields."""
+
+    struct: struct.Struct
+    sizes: tuple[int, ...]
+    nominated: int
+
+
+# Of as many lengths, of which there are few among the responses of one origin.
+_LAYOUTS = 2048
+_layouts: dict[int, _Layout] = {}
 
 
 class Outline(NamedTuple):
@@ -68,27 +88,76 @@ def encode(stored: StoredResponse) -> bytes:
 
 def decode(body: bytes) -> StoredResponse:
     """Return the stored response that `body` holds; StoreDamaged if there is anything wrong with it."""
-    reading = _Reading(body)
-    try:
-        status, request_time, response_time, length, epoch = reading.unpack(_FIXED)
-        generation, key, method, reason = (reading.sized() for _ in range(4))
-        nominated = tuple(reading.pair() for _ in range(reading.count()))
-        lines = [(reading.sized(), reading.sized()) for _ in range(reading.count())]
-        ranges = tuple(reading.range() for _ in range(reading.count()))
-        pinned = reading.flag()
-        fields = FieldSection.checked(lines)
-    except (ParseError, struct.error) as error:
-        raise StoreDamaged("the head of a stored response is malformed") from error
+    fixed, names, nominated, values, ranges, pinned = _by_layout(body) or _by_steps(body)
+    status, request_time, response_time, length, epoch = fixed
+    generation, key, method, reason = names
+    lines = tuple(zip(values[::2], values[1::2], strict=True))
     stored = StoredResponse(
-        key, generation, method, nominated, status, reason, fields, request_time, response_time,
+        key, generation, method, nominated, status, reason, FieldSection(lines), request_time, response_time,
         None if length == -1 else length, ranges, epoch, pinned,
     )  # fmt: skip
-    problem = "there are bytes behind the head" if reading.rest else _problem(stored)
-    if problem is None and not all(map(_is_sound, lines)):
+    problem = _problem(stored)
+    if problem is None and not (_are_sound(b"\n".join([*values, b""])) and _REFUSED.isdisjoint(values[::2])):
         problem = _UNSOUND
     if problem is not None:
         raise StoreDamaged(problem)
     return stored
+
+
+def _by_steps(body: bytes) -> _Parts:
+    """Return the parts of a body, found one after the other."""
+    try:
+        fixed = _FIXED.unpack_from(body)
+        names, at = _values(body, _FIXED.size, 4)
+        nominated, at = _nominated(body, at)
+        (count,) = _SIZE.unpack_from(body, at)
+        values, at = _values(body, at + 4, 2 * _bounded(count))
+        reading = _Reading(body, at)
+        ranges = tuple([reading.range() for _ in range(reading.count())])
+        pinned = reading.flag()
+    except struct.error as error:
+        raise StoreDamaged("the head of a stored response is malformed") from error
+    if reading.rest:
+        raise StoreDamaged("there are bytes behind the head")
+    _learn_layout(body, names, nominated, values, ranges, pinned=pinned)
+    return fixed, names, nominated, values, ranges, pinned
+
+
+def _by_layout(body: bytes) -> _Parts | None:
+    """Return the parts of a body that is laid out as an earlier one of the same length was, found in one step."""
+    layout = _layouts.get(len(body))
+    if layout is None:
+        return None
+    found = layout.struct.unpack(body)
+    first = 5
+    values, end = found[first + 1 : first + 2 * len(layout.sizes) : 2], first + 2 * len(layout.sizes)
+    # A count is kept as the size of a value without octets.
+    if found[first:end:2] != layout.sizes:
+        return None
+    at = 5 + layout.nominated
+    nominated = tuple(zip(values[5:at:2], values[6:at:2], strict=True))
+    return found[:first], values[:4], nominated, values[at + 1 : -1], (found[end:],) if found[end:] else (), False
+
+
+def _learn_layout(
+    body: bytes,
+    names: Sequence[bytes],
+    nominated: Pairs,
+    values: Sequence[bytes],
+    ranges: tuple[Range, ...],
+    *,
+    pinned: bool,
+) -> None:
+    flat = [text for pair in nominated for text in pair]
+    if len(body) in _layouts or pinned or len(ranges) > 1 or None in flat:
+        return
+    counted: list[tuple[int, int]] = [(len(text), len(text)) for text in names]
+    for count, texts in ((len(nominated), flat), (len(values) // 2, values), (len(ranges), ())):
+        counted += [(count, 0), *[(len(text), len(text)) for text in texts if text is not None]]
+    layout = _FIXED.format + "".join(f"I{length}s" for _, length in counted) + "QQ" * len(ranges)
+    if len(_layouts) >= _LAYOUTS:
+        _layouts.clear()
+    _layouts[len(body)] = _Layout(struct.Struct(layout), tuple(count for count, _ in counted), len(flat))
 
 
 def variant_of(stored: StoredResponse) -> bytes:
@@ -120,11 +189,37 @@ def outline(body: bytes) -> Outline:
         raise StoreDamaged("the head of a stored response is malformed") from error
 
 
+def _values(body: bytes, at: int, count: int) -> tuple[list[bytes], int]:
+    """Return so many values that begin at `at`, and where they end; StoreDamaged or struct.error when they do not."""
+    values, size_at = [], _SIZE.unpack_from
+    for _ in range(count):
+        (size,) = size_at(body, at)
+        at += 4 + size
+        values.append(body[at - size : at])
+    if at > len(body):
+        raise StoreDamaged("a value of a head is longer than the head, or absent")
+    return values, at
+
+
+def _nominated(body: bytes, at: int) -> tuple[Pairs, int]:
+    (count,) = _SIZE.unpack_from(body, at)
+    if not count:
+        return (), at + 4
+    reading = _Reading(body, at + 4)
+    return tuple([(reading.sized(), reading.optional()) for _ in range(_bounded(count))]), reading.at
+
+
+def _bounded(count: int) -> int:
+    if count > COUNT_LIMIT:
+        raise StoreDamaged("a head holds too many lines")
+    return count
+
+
 class _Reading:
     """What is left to decode."""
 
-    def __init__(self, raw: bytes) -> None:
-        self._raw, self.at = raw, 0
+    def __init__(self, raw: bytes, at: int = 0) -> None:
+        self._raw, self.at = raw, at
 
     @property
     def rest(self) -> int:
@@ -136,10 +231,7 @@ class _Reading:
         return values
 
     def count(self) -> int:
-        count: int = self.unpack(_SIZE)[0]
-        if count > COUNT_LIMIT:
-            raise StoreDamaged("a head holds too many lines")
-        return count
+        return _bounded(self.unpack(_SIZE)[0])
 
     def sized(self) -> bytes:
         value = self.optional()
@@ -164,9 +256,6 @@ class _Reading:
         is_set = self._raw[self.at :] == _PINNED
         self.at += is_set
         return is_set
-
-    def pair(self) -> tuple[bytes, bytes | None]:
-        return self.sized(), self.optional()
 
 
 def _sized(value: bytes | None) -> bytes:

@@ -31,6 +31,7 @@ VARIANT_LIMIT = 64
 _PLACE = struct.Struct("<III")
 _HEAD = struct.Struct("<8s8sIII")
 _OFFSET = struct.Struct(">Q")
+_AT_FIRST = _OFFSET.pack(0)
 _SEQUENCE = b"sequence"
 
 
@@ -241,6 +242,27 @@ class Index:
                 there = cursor.prev()
         return None
 
+    def first_chunk(self, generation: bytes) -> Place | None:
+        """Return where the first chunk of `generation` is, or None."""
+        try:
+            with self._environment.begin() as transaction:
+                return self._first_chunk(transaction, generation)
+        except lmdb.Error as error:
+            raise StoreDamaged(f"the index cannot be read: {error}") from error
+
+    def heads_and_chunk(self, key_hash: bytes) -> tuple[Heads, Place | None]:
+        """Return the heads of a key, the newest first, and where the first chunk is when there is one head."""
+        try:
+            with self._environment.begin() as transaction:
+                heads = self.heads_in(transaction, key_hash)
+                return heads, self._first_chunk(transaction, heads[0].generation) if len(heads) == 1 else None
+        except lmdb.Error as error:
+            raise StoreDamaged(f"the index cannot be read: {error}") from error
+
+    def _first_chunk(self, transaction: Transaction, generation: bytes) -> Place | None:
+        raw = transaction.get(generation + _AT_FIRST, db=self._chunks)
+        return None if raw is None or len(raw) != _PLACE.size else Place(*_PLACE.unpack(raw))
+
     def is_chunk(self, transaction: Transaction, generation: bytes, offset: int, place: Place) -> bool:
         """Return whether the chunk that begins at `offset` is the one at `place`."""
         return transaction.get(chunk_key(generation, offset), db=self._chunks) == _PLACE.pack(*place)
@@ -352,7 +374,7 @@ def decode_heads(raw: bytes) -> Heads:
     """Return what `heads` holds for a key; StoreDamaged if it is malformed."""
     if len(raw) % _HEAD.size:
         raise StoreDamaged("an entry of the index is malformed")
-    return tuple(HeadRef(values[0], values[1], Place(*values[2:])) for values in _HEAD.iter_unpack(raw))
+    return tuple([HeadRef(values[0], values[1], Place(*values[2:])) for values in _HEAD.iter_unpack(raw)])
 
 
 def chunk_key(generation: bytes, offset: int) -> bytes:

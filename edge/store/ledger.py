@@ -12,7 +12,7 @@ from edge.caching.stored import StoredResponse
 from edge.errors import StoreError, StoreFull
 from edge.store import head
 from edge.store.entry import Entry, Outcome
-from edge.store.index import HeadRef, Heads, Index, with_head, without_generation
+from edge.store.index import HeadRef, Heads, Index, Place, with_head, without_generation
 from edge.store.memory import Memory
 from edge.store.pins import Pins, charge_of
 from edge.store.record import EVERY_GENERATION, Kind
@@ -117,13 +117,25 @@ class Ledger:
         written = {ref.generation: ref for ref in self.index.heads(key_hash)}
         return tuple(ref if ref.generation in self._stored else written.get(ref.generation, ref) for ref in heads)
 
+    def heads_and_chunk(self, key_hash: bytes) -> tuple[Heads, Place | None]:
+        """Return the heads of a key, and where the first chunk is if there is one head and both are written."""
+        if key_hash in self._heads or key_hash in self._absent:
+            return self.heads(key_hash), None
+        heads, chunk = self.index.heads_and_chunk(key_hash)
+        if not heads:
+            self._note_absent(key_hash)
+        return heads, chunk
+
     def _indexed(self, key_hash: bytes) -> Heads:
         heads = self.index.heads(key_hash)
         if not heads:
-            if len(self._absent) >= _ABSENT:
-                self._absent.clear()
-            self._absent.add(key_hash)
+            self._note_absent(key_hash)
         return heads
+
+    def _note_absent(self, key_hash: bytes) -> None:
+        if len(self._absent) >= _ABSENT:
+            self._absent.clear()
+        self._absent.add(key_hash)
 
     def stored(self, generation: bytes) -> StoredResponse | None:
         """Return the head of `generation` that waits to be written, or None."""

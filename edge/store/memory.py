@@ -1,6 +1,6 @@
 """The memory tier: decoded heads and small whole contents, under one bound in bytes."""
 
-from dataclasses import dataclass
+from typing import Protocol
 
 from edge.caching.stored import StoredResponse
 from edge.policy.eviction import Evictor
@@ -12,19 +12,40 @@ SMALL = 256 << 10
 _ENTRY_COST = 1000
 
 
-@dataclass(frozen=True, slots=True)
+class Heads(Protocol):
+    """The stored responses of a key, the newest first, and whether a lookup still finds them."""
+
+    @property
+    def key(self) -> bytes:
+        """The whole cache key."""
+        ...
+
+    @property
+    def stored(self) -> tuple[StoredResponse, ...]:
+        """Its stored responses."""
+        ...
+
+    @property
+    def is_current(self) -> bool:
+        """Whether they are what a lookup finds, and held here."""
+        ...
+
+    def expire(self) -> None:
+        """Take note that they are not any more."""
+        ...
+
+
 class Known:
-    """The stored responses of a key, the newest first.
+    """The stored responses of a key that nobody else changes."""
 
-    Attributes:
-        stripe: where to look whether another process that owns the key has changed something, -1 for our own.
-        stamp: what stood there.
-    """
+    __slots__ = ("is_current", "key", "stored")
 
-    key: bytes
-    stored: tuple[StoredResponse, ...]
-    stripe: int = -1
-    stamp: int = 0
+    def __init__(self, key: bytes, stored: tuple[StoredResponse, ...]) -> None:
+        self.key, self.stored, self.is_current = key, stored, True
+
+    def expire(self) -> None:
+        """Take note that they are not current any more."""
+        self.is_current = False
 
 
 class Memory:
@@ -32,13 +53,18 @@ class Memory:
 
     def __init__(self, capacity: int) -> None:
         self._evictor: Evictor[bytes] = Evictor(capacity)
-        self._heads: dict[bytes, Known] = {}
+        self._heads: dict[bytes, Heads] = {}
         self._contents: dict[bytes, bytes] = {}
 
     @property
     def used(self) -> int:
         """How many bytes are held."""
         return self._evictor.used
+
+    @property
+    def is_full(self) -> bool:
+        """Whether something must leave before more is held."""
+        return self._evictor.is_full
 
     def names(self) -> list[bytes]:
         """Return the key hashes and generations of what is held; may be asked by any thread."""
@@ -48,7 +74,7 @@ class Memory:
         """Return how often the heads of a key hash, or the content of a generation, were used, with their coming."""
         return self._evictor.visits(name)
 
-    def heads(self, key_hash: bytes) -> Known | None:
+    def heads(self, key_hash: bytes) -> Heads | None:
         """Return the heads of a key, or None when they are not held."""
         known = self._heads.get(key_hash)
         if known is not None:
@@ -62,7 +88,7 @@ class Memory:
             self._evictor.visit(generation)
         return content
 
-    def peek_heads(self, key_hash: bytes) -> Known | None:
+    def peek_heads(self, key_hash: bytes) -> Heads | None:
         """Return the heads of a key without their counting as used, or None when they are not held."""
         return self._heads.get(key_hash)
 
@@ -70,8 +96,9 @@ class Memory:
         """Return the whole content of a generation without its counting as used, or None when it is not held."""
         return self._contents.get(generation)
 
-    def keep_heads(self, key_hash: bytes, known: Known) -> None:
+    def keep_heads(self, key_hash: bytes, known: Heads) -> None:
         """Hold the heads of a key, as long as they are worth it."""
+        self._forget_heads(key_hash)
         self._heads[key_hash] = known
         lines = sum(len(line[0]) + len(line[1]) + 150 for stored in known.stored for line in stored.fields)
         self._admit(key_hash, lines + len(known.key) + _ENTRY_COST * len(known.stored))
@@ -83,11 +110,20 @@ class Memory:
 
     def drop(self, name: bytes) -> None:
         """Hold the heads of a key hash, or the content of a generation, no longer."""
-        self._heads.pop(name, None)
+        self._forget_heads(name)
         self._contents.pop(name, None)
         self._evictor.discard(name)
 
+    def expire(self) -> None:
+        """Take note that none of the heads are current any more."""
+        for known in self._heads.values():
+            known.expire()
+
+    def _forget_heads(self, key_hash: bytes) -> None:
+        if (known := self._heads.pop(key_hash, None)) is not None:
+            known.expire()
+
     def _admit(self, name: bytes, size: int) -> None:
         for victim in self._evictor.admit(name, size):
-            self._heads.pop(victim, None)
+            self._forget_heads(victim)
             self._contents.pop(victim, None)

@@ -16,10 +16,10 @@ from edge.caching.stored import StoredResponse
 from edge.clock import Clock
 from edge.errors import StoreDamaged, StoreError, StoreFull
 from edge.policy.ring import owners, stripe_of
-from edge.ports import Closable, Writer
+from edge.ports import Closable, Token, Writer
 from edge.store.disk import Disk, Stats
 from edge.store.foreign import Foreign, ForeignSource
-from edge.store.memory import SMALL, Known
+from edge.store.memory import SMALL
 from edge.store.passing import Allowance, Passing
 from edge.store.reader import MemorySource
 from edge.store.record import key_hash
@@ -55,7 +55,6 @@ class Partitions:
         """See `start`."""
         self.own, self._path, self._index = own, path, index
         self._owners, self._shared, self._memory = owners(workers), shared, own.memory
-        self._has_left = False
         self._pool = ThreadPoolExecutor(_READER_THREADS, "store-look")
         self._open: dict[int, tuple[int, Foreign]] = {}
         self._passing = Allowance(_PASSING)
@@ -97,7 +96,7 @@ class Partitions:
             return await self.own.lookup(key)
         stamp = self._shared.stamps[stripe]
         known = self._memory.heads(name)
-        if known is not None and known.key == key and known.stamp == stamp:
+        if known is not None and known.key == key and known.is_current:
             self._shared.visit(name)
             return known.stored
         foreign = None if stamp & 1 else self._foreign(self._owners[stripe])
@@ -112,12 +111,16 @@ class Partitions:
         self._shared.visit(name)
         found.sort(key=lambda stored: stored.response_time, reverse=True)
         stored = tuple(one for one in found if one.key == key)
-        self._memory.keep_heads(name, Known(key, stored, stripe, stamp))
+        self._memory.keep_heads(name, _KnownOfOther(key, stored, self._shared, stripe, stamp))
         return stored
 
-    def lacks(self, key: bytes) -> bool:
-        """Return whether `lookup` of `key` would find nothing, as far as that is known without waiting."""
-        return self.owner(key) == self._index and self.own.lacks(key)
+    def lookup_nowait(self, key: bytes) -> Sequence[StoredResponse] | None:
+        """Return what `lookup` would, if that is this worker's own to know; None otherwise."""
+        return self.own.lookup_nowait(key) if self.owner(key) == self._index else None
+
+    def read_nowait(self, stored: StoredResponse) -> bytes | None:
+        """Return the whole of a small content if it is this worker's own and can be had without waiting."""
+        return self.own.read_nowait(stored) if self.owner(stored.key) == self._index else None
 
     def generation(self) -> bytes:
         """Return a generation that was never used before."""
@@ -173,14 +176,9 @@ class Partitions:
             raise StoreFull("only its owner can pin it")
         return await self.own.pin(key, generation, pinned=pinned)
 
-    def token(self, key: bytes) -> object | None:
-        """Return what stays the same object for as long as `lookup` of `key` finds the same; None when not in memory."""
-        known = self._memory.peek_heads(key_hash(key))
-        if known is None or known.key != key:
-            return None
-        if known.stripe < 0:
-            return None if self._has_left else known
-        return known if known.stamp == self._shared.stamps[known.stripe] else None
+    def token(self, key: bytes) -> Token | None:
+        """Return what says for how long `lookup` of `key` finds the same; None when that is not in memory."""
+        return self.own.token(key)
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:
         """Return the whole content when it is in memory, None otherwise."""
@@ -206,7 +204,6 @@ class Partitions:
 
     async def retire(self) -> None:
         """Let other processes have the partition, and find nothing from now on."""
-        self._has_left = True
         self._owners = (self._index,) * len(self._owners)
         await self.own.retire()
 
@@ -245,6 +242,25 @@ class Partitions:
         for _, foreign in self._open.values():
             foreign.sweep()
         self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
+
+
+class _KnownOfOther:
+    """The stored responses of a key that another worker owns: current for as long as its stamp stands."""
+
+    __slots__ = ("_is_held", "_shared", "_stamp", "_stripe", "key", "stored")
+
+    def __init__(
+        self, key: bytes, stored: tuple[StoredResponse, ...], shared: Shared, stripe: int, stamp: int
+    ) -> None:  # fmt: skip
+        self.key, self.stored = key, stored
+        self._shared, self._stripe, self._stamp, self._is_held = shared, stripe, stamp, True
+
+    @property
+    def is_current(self) -> bool:
+        return self._is_held and self._shared.stamps[self._stripe] == self._stamp
+
+    def expire(self) -> None:
+        self._is_held = False
 
 
 class _Gone:

@@ -19,7 +19,7 @@ from edge.ports import Piece
 from edge.store.buffers import LARGE, Buffers
 from edge.store.index import Index, Place
 from edge.store.ledger import Ledger
-from edge.store.record import HEADER_SIZE, Kind, check_body, check_header
+from edge.store.record import HEADER_SIZE, Kind, body_of, check_header
 from edge.store.segment import WINDOW, Segment
 
 #: Seconds after which what the disk has not returned counts as gone.
@@ -68,8 +68,35 @@ class Reader:
             return None
         segment.visit(place.offset)
         raw = await self._read(segment, place.offset, place.length)
-        check_body(check_header(raw, segment.tag, Kind.HEAD, key_hash, generation, 0), raw[HEADER_SIZE:])
-        return bytes(raw[HEADER_SIZE:])
+        return bytes(body_of(raw, segment.tag, Kind.HEAD, key_hash, generation, 0))
+
+    def at_once(self, kind: Kind, key_hash: bytes, generation: bytes, place: Place) -> memoryview | None:
+        """Return the body of a head, or of a first chunk, None when that cannot be had without waiting for the disk.
+
+        StoreDamaged if it is not what it should be.
+        """
+        segment = self._segments.get(place.segment)
+        raw = None if segment is None else self._at_once(segment, place.offset, bytearray(place.length))
+        if segment is None or raw is None:
+            return None
+        segment.visit(place.offset)
+        return body_of(raw, segment.tag, kind, key_hash, generation, 0)
+
+    def both_at_once(
+        self, key_hash: bytes, generation: bytes, chunk: Place, head: Place
+    ) -> tuple[memoryview, memoryview] | None:
+        """Return the bodies of a first chunk and of the head that was written behind it, as `at_once` does; in one read."""
+        segment = self._segments.get(head.segment)
+        length = chunk.length
+        raw = None if segment is None else self._at_once(segment, chunk.offset, bytearray(length + head.length))
+        if segment is None or raw is None:
+            return None
+        segment.visit(chunk.offset)
+        segment.visit(head.offset)
+        return (
+            body_of(raw[:length], segment.tag, Kind.CHUNK, key_hash, generation, 0),
+            body_of(raw[length:], segment.tag, Kind.HEAD, key_hash, generation, 0),
+        )
 
     def find(self, generation: bytes, offset: int) -> Chunk:
         """Return the chunk of `generation` that holds the octet at `offset`; StoreDamaged if there is none."""
@@ -86,7 +113,7 @@ class Reader:
         segment.visit(place.offset)
         if place.length <= WINDOW:
             raw = await self._read(segment, place.offset, place.length)
-            check_body(check_header(raw, segment.tag, Kind.CHUNK, key_hash, generation, chunk.start), raw[HEADER_SIZE:])
+            body_of(raw, segment.tag, Kind.CHUNK, key_hash, generation, chunk.start)
             return _window(raw, chunk, offset, end)
         if segment.is_verified(place.offset):
             header = self._at_once(segment, place.offset, bytearray(HEADER_SIZE))
@@ -115,8 +142,7 @@ class Reader:
 
         def read() -> Piece:
             raw = memoryview(chunk.segment.read(chunk.place.offset, chunk.place.length))
-            header = check_header(raw, chunk.segment.tag, Kind.CHUNK, key_hash, generation, chunk.start)
-            check_body(header, raw[HEADER_SIZE:])
+            body_of(raw, chunk.segment.tag, Kind.CHUNK, key_hash, generation, chunk.start)
             return _window(raw, chunk, offset, end)
 
         window = await self._in_thread(read)

@@ -117,10 +117,28 @@ def check_body(header: Header, body: bytes | memoryview) -> None:
         raise StoreDamaged("the body of a record fails its checksum")
 
 
+def body_of(raw: memoryview, tag: bytes, kind: Kind, key_hash: bytes, generation: bytes, offset: int) -> memoryview:
+    """Return the body of the record that `raw` is, all of it; StoreDamaged if it is not the one that was looked for."""
+    if len(raw) >= HEADER_SIZE:
+        fields, body = raw[: _FIELDS.size], raw[HEADER_SIZE:]
+        magic, version, found, zero, length, *names, crc = _FIELDS.unpack(fields)
+        if (
+            (magic, version, found, zero) == (tag[:4], VERSION, kind, 0)
+            and (names[0], names[1], names[3]) == (key_hash, generation, offset)
+            and length == len(body)
+            and crc == crc32(body)
+            and _CRC.unpack_from(raw, _FIELDS.size)[0] == _checksum(fields, tag)
+        ):
+            return body
+    # What is wrong with it, in words.
+    check_body(check_header(raw, tag, kind, key_hash, generation, offset), raw[HEADER_SIZE:])
+    raise StoreDamaged("a record that is out of bounds")
+
+
 def room_in_chunk(offset: int) -> int:
     """Return how many octets a chunk that begins at `offset` of the content can hold."""
     return CHUNK_SIZE - offset % CHUNK_SIZE
 
 
-def _checksum(fields: bytes, tag: bytes) -> int:
+def _checksum(fields: bytes | memoryview, tag: bytes) -> int:
     return crc32(fields, int.from_bytes(tag[4:], "little"))

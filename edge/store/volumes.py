@@ -19,6 +19,7 @@ from edge.caching.stored import StoredResponse
 from edge.clock import Clock
 from edge.errors import ParseError, StoreError
 from edge.policy.key import parse_key
+from edge.ports import Token
 from edge.store.disk import Disk, Stats
 from edge.store.fill import Fill
 from edge.store.passing import Passing
@@ -93,9 +94,13 @@ class Volumes:
         """Return the stored responses of `key`, the newest response first."""
         return await self._volume(key).lookup(key)
 
-    def lacks(self, key: bytes) -> bool:
-        """Return whether `lookup` of `key` would find nothing, as far as that is known without waiting."""
-        return self._volume(key).lacks(key)
+    def lookup_nowait(self, key: bytes) -> Sequence[StoredResponse] | None:
+        """Return what `lookup` would, if it would not wait and nothing is damaged; None otherwise."""
+        return self._volume(key).lookup_nowait(key)
+
+    def read_nowait(self, stored: StoredResponse) -> bytes | None:
+        """Return the whole of a small content if it can be had without waiting, and is not damaged; None otherwise."""
+        return self._volume(stored.key).read_nowait(stored)
 
     def generation(self) -> bytes:
         """Return a generation that was never used before, in any volume."""
@@ -130,8 +135,8 @@ class Volumes:
         """Let a stored response never be reclaimed, or be as any other again; return whether it is there."""
         return await self._volume(key).pin(key, generation, pinned=pinned)
 
-    def token(self, key: bytes) -> object | None:
-        """Return what stays the same object for as long as `lookup` of `key` finds the same."""
+    def token(self, key: bytes) -> Token | None:
+        """Return what says for how long `lookup` of `key` finds the same; None when that is not in memory."""
         return self._volume(key).token(key)
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:

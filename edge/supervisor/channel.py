@@ -58,6 +58,13 @@ class Reopen(Message, frozen=True):
     """Open the log anew."""
 
 
+class Ask(Message, frozen=True):
+    """Answer a question, which is between those who ask and the worker."""
+
+    number: int
+    question: bytes
+
+
 class Prepared(Message, frozen=True):
     """The configuration was understood."""
 
@@ -83,8 +90,15 @@ class Told(Message, frozen=True):
     unready: list[str]
 
 
-Order = Begin | Take | Retire | Stop | Report | Reopen
-Word = Prepared | Serving | Retired | Failed | Told
+class Answered(Message, frozen=True):
+    """The answer to the question of that number."""
+
+    number: int
+    answer: bytes
+
+
+Order = Begin | Take | Retire | Stop | Report | Reopen | Ask
+Word = Prepared | Serving | Retired | Failed | Told | Answered
 Heard = TypeVar("Heard", Order, Word)
 _encode = msgspec.msgpack.Encoder().encode
 

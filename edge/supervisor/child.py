@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import itertools
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Self
 
-from edge.supervisor.channel import Begin, Channel, Failed, Message, Report, Told, Word
+from edge.supervisor.channel import Answered, Ask, Begin, Channel, Failed, Message, Report, Told, Word
 from edge.supervisor.faults import StartError
 from edge.supervisor.fork import Become, fork, may_fork
 from edge.tasks import spawn
@@ -42,6 +43,8 @@ class Child:
         self._channel = channel
         self._words: asyncio.Queue[Word | None] = asyncio.Queue()
         self._told = asyncio.Event()
+        self._asked: dict[int, asyncio.Future[bytes]] = {}
+        self._questions = itertools.count()
         self._pidfd = os.pidfd_open(pid)
         loop.add_reader(self._pidfd, self._reap)
         self._listening = spawn(self._listen(), name=f"worker-{index}")
@@ -95,6 +98,20 @@ class Child:
                 await self._told.wait()
         return self.last
 
+    async def ask(self, question: bytes, seconds: float) -> bytes | None:
+        """Return its answer to a question, None when it has ended or does not answer in time."""
+        number = next(self._questions)
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._asked[number] = future
+        self.say(Ask(number, question))
+        try:
+            async with asyncio.timeout(seconds):
+                return await future
+        except TimeoutError:
+            return None
+        finally:
+            del self._asked[number]
+
     def kill(self) -> None:
         """End it now; does nothing once it has ended."""
         self.is_leaving = True
@@ -106,6 +123,9 @@ class Child:
             if isinstance(word, Told):
                 self.last = word
                 self._told.set()
+            elif isinstance(word, Answered):
+                if (future := self._asked.get(word.number)) is not None and not future.done():
+                    future.set_result(word.answer)
             else:
                 self._words.put_nowait(word)
         self._words.put_nowait(None)

@@ -23,3 +23,9 @@ class NotAnswered(EdgeError):
     """No node answers at a directory."""
 
     detail = "not-answered"
+
+
+class Unanswered(EdgeError):
+    """A question has no answer."""
+
+    detail = "unanswered"

@@ -1,7 +1,7 @@
 """The memory that all processes of a node share: anonymous, passed on by descriptor, gone with the last of them.
 
 Each cell has one writer at a time, so none needs a lock.  Every process has a slot of its own; a heartbeat in it tells
-that its event loop turns.  Behind the slots lies what the workers share of their stores.
+that its event loop turns, and a count how many connections it has while it accepts.  Behind the slots lies what the workers share of their stores.
 """
 
 import mmap
@@ -11,8 +11,9 @@ from typing import Self
 #: So many processes share a page: two generations at least while one takes over from the other.
 SLOTS = 256
 #: Cells before the slots: the version of the layout, the purge epoch.
-_HEADER, _VERSION, _EPOCH = 8, 1, 1
-_SIZE = (_HEADER + SLOTS) * 8
+_HEADER, _VERSION, _EPOCH = 8, 2, 1
+_COUNTS = _HEADER + SLOTS
+_SIZE = (_COUNTS + SLOTS) * 8
 
 
 class Page:
@@ -55,9 +56,17 @@ class Page:
         """Return when the process in `slot` was last known to be alive, 0.0 for never."""
         return self._cells[_HEADER + slot] / 1000
 
+    def count(self, slot: int, connections: int | None) -> None:
+        """Note how many connections the process in `slot` has, None when it accepts no more."""
+        self._cells[_COUNTS + slot] = 0 if connections is None else connections + 1
+
+    def fewest(self) -> int:
+        """Return the least number of connections that a process has which accepts; 0 if there is none."""
+        return min(filter(None, self._cells[_COUNTS : _COUNTS + SLOTS]), default=1) - 1
+
     def clear(self, slot: int) -> None:
         """Forget the process that was in `slot`."""
-        self._cells[_HEADER + slot] = 0
+        self._cells[_HEADER + slot] = self._cells[_COUNTS + slot] = 0
 
     def close(self) -> None:
         """Let go of it."""

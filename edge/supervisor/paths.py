@@ -7,6 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+#: Where in the node's directory its sockets are.
+CONTROL_FOLDER = "run"
+
 
 class Directory:
     """An open directory; sockets in it are named through its descriptor."""

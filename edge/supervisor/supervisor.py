@@ -31,6 +31,7 @@ log = logging.getLogger("edge.supervisor")
 #: So many workers may end unasked within so many seconds; then something is wrong that no restart mends.
 MOST_CRASHES, CRASH_SECONDS = 8, 60.0
 _FIRST_DELAY, _LONGEST_DELAY = 0.05, 5.0
+_ANSWER_SECONDS = 5.0
 _REPORT_SECONDS, _LOOK_SECONDS, _STOP_SECONDS = 1.0, 1.0, 5.0
 
 
@@ -190,6 +191,13 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             asked = [group.create_task(child.report(_REPORT_SECONDS, flushes=flushes)) for child in self._workers.alive]
         return [told for each in asked if (told := each.result()) is not None]
+
+    async def ask(self, question: bytes) -> list[bytes]:
+        """Return the answers of the workers that serve to a question."""
+        serving = [] if self._current is None else list(self._current.workers.values())
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(child.ask(question, _ANSWER_SECONDS)) for child in serving]
+        return [answer for each in asked if (answer := each.result()) is not None]
 
     def say(self, order: Message) -> None:
         """Give an order to every worker."""

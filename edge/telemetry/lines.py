@@ -42,6 +42,7 @@ class Line(msgspec.Struct, omit_defaults=True):
     query: str | None = None
     proto: str = ""
     reason: str = ""
+    id: str = ""
     cache_status: str = ""
     origin_status: int | None = None
     origin_ms: float | None = None
@@ -66,7 +67,7 @@ def formatter(form: Format, query: Query, *, node: str, zone: str) -> Callable[[
 def make_line(record: Record, query: Query, *, node: str, zone: str) -> Line:
     """Return what the log may tell of `record`, every text in it printable."""
     line = Line(
-        ts=_timestamp(record.began), node=node, zone=zone, site=record.site, client_ip=printable(record.client),
+        ts=_timestamp(record.began), id=name_of(record), node=node, zone=zone, site=record.site, client_ip=printable(record.client),
         status=record.status, bytes_out=record.bytes_out, dur_ms=_milliseconds(record.seconds),
         ttfb_ms=_milliseconds(record.first_byte_seconds), cache=record.outcome, reason=record.detail,
         cache_status=printable(record.cache_status), origin_status=record.origin_status, complete=record.complete,
@@ -82,6 +83,11 @@ def make_line(record: Record, query: Query, *, node: str, zone: str) -> Line:
         line.referer = _shown_referer(request.fields.get(b"referer") or b"", query)
         line.ua = printable(request.fields.get(b"user-agent") or b"")
     return line
+
+
+def name_of(record: Record) -> str:
+    """Return what an exchange is called, the same for as long as its record is kept; nothing is spent on it before."""
+    return f"{int(record.began * 1e6):x}-{id(record) >> 4 & 0xFFFFFF:06x}"
 
 
 def printable(value: bytes | str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 
 from edge.errors import DownstreamClosed
-from edge.ports import Piece
+from edge.ports import Piece, Source
 from edge.semantics.messages import Response
 from edge.testing.pauses import Pauses
 
@@ -21,7 +21,10 @@ class RecordingResponder:
         is_finished: whether the content came to a clean end.
         is_aborted: whether the transfer was broken.
         began: set with the first octet of content.
+        sends: what the client sends behind a 101.
     """
+
+    sends: Source
 
     def __init__(self, *, leaves_after: int | None = None, pauses: Pauses | None = None) -> None:
         self.takes = asyncio.Event()
@@ -40,6 +43,11 @@ class RecordingResponder:
         """Keep a 1xx response."""
         self._check()
         self.interims.append(response)
+
+    def switch(self, response: Response) -> Source:
+        """Keep the head of a 101, and return what the client sends."""
+        self.start(response, None)
+        return self.sends
 
     def start(self, response: Response, length: int | None) -> None:
         """Keep the head."""

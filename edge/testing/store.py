@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from edge.caching.stored import StoredResponse
 from edge.errors import NotAdmitted, StoreDamaged, StoreError, StoreFull
-from edge.ports import Piece
+from edge.ports import Piece, Token
 from edge.semantics.fields import FieldSection
 from edge.testing.pauses import Pauses
 
@@ -23,6 +23,7 @@ class MemoryStore:
         contents: the octets by generation.
         damaged: generations that fail to read.
         is_full: whether writes are refused.
+        is_slow: whether nothing can be looked up or read without waiting.
         admits: whether what writers take is kept.
         takes: writes wait while it is not set.
         writers: how many are neither committed nor aborted.
@@ -33,14 +34,14 @@ class MemoryStore:
         self.heads: dict[bytes, list[StoredResponse]] = {}
         self.contents: dict[bytes, bytearray] = {}
         self.damaged: set[bytes] = set()
-        self.is_full = False
+        self.is_full = self.is_slow = False
         self.admits = True
         self.takes = asyncio.Event()
         self.takes.set()
         self.writers = 0
         self.sources = 0
         self.pauses = pauses or Pauses()
-        self._tokens: dict[bytes, object] = {}
+        self._tokens: dict[bytes, _Held] = {}
         self._at_hand: dict[bytes, bytes] = {}
         self._numbers = itertools.count(1)
 
@@ -49,9 +50,14 @@ class MemoryStore:
         await self.pauses()
         return list(self.heads.get(key, ()))
 
-    def lacks(self, key: bytes) -> bool:
-        """Return whether nothing is stored."""
-        return not self.heads.get(key)
+    def lookup_nowait(self, key: bytes) -> Sequence[StoredResponse] | None:
+        """Return the stored responses of `key`, newest first, unless they are on a slow disk."""
+        return None if self.is_slow else list(self.heads.get(key, ()))
+
+    def read_nowait(self, stored: StoredResponse) -> bytes | None:
+        """Return the whole content, unless it is damaged or on a slow disk."""
+        is_there = stored.is_complete and not self.is_slow and stored.generation not in self.damaged
+        return bytes(self.contents.get(stored.generation, b"")) if is_there else None
 
     def generation(self) -> bytes:
         """Return the next generation."""
@@ -99,9 +105,12 @@ class MemoryStore:
             self._replace(replace(head, pinned=pinned))
         return bool(found)
 
-    def token(self, key: bytes) -> object | None:
-        """Return what stays the same for as long as `lookup` finds the same."""
-        return self._tokens.setdefault(key, object()) if self.heads.get(key) else None
+    async def flush(self) -> None:
+        """Do nothing: nothing survives."""
+
+    def token(self, key: bytes) -> Token | None:
+        """Return what says for how long `lookup` finds the same."""
+        return self._tokens.setdefault(key, _Held()) if self.heads.get(key) else None
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:
         """Return the whole content."""
@@ -112,7 +121,8 @@ class MemoryStore:
 
     def forget_memory(self) -> None:
         """Let go of what is in memory, as a store does that needs the room."""
-        self._tokens.clear()
+        for key in list(self._tokens):
+            self._expire(key)
         self._at_hand.clear()
 
     def visit(self, stored: StoredResponse) -> None:
@@ -123,11 +133,15 @@ class MemoryStore:
         await self.pauses()
         return self._drop(key, generation)
 
+    def _expire(self, key: bytes) -> None:
+        if (token := self._tokens.pop(key, None)) is not None:
+            token.is_current = False
+
     def _has(self, key: bytes, generation: bytes) -> bool:
         return any(head.generation == generation for head in self.heads.get(key, ()))
 
     def _drop(self, key: bytes, generation: bytes | None) -> int:
-        self._tokens.pop(key, None)
+        self._expire(key)
         heads = self.heads.pop(key, [])
         kept = [head for head in heads if generation is not None and head.generation != generation]
         if kept:
@@ -135,13 +149,19 @@ class MemoryStore:
         return len(heads) - len(kept)
 
     def _replace(self, stored: StoredResponse) -> None:
-        self._tokens.pop(stored.key, None)
+        self._expire(stored.key)
         others = [
             head
             for head in self.heads.get(stored.key, ())
             if head.generation != stored.generation and head.nominated != stored.nominated
         ]
         self.heads[stored.key] = [stored, *others]
+
+
+class _Held:
+    """What says for how long a lookup finds the same."""
+
+    is_current = True
 
 
 class MemorySource:

@@ -99,6 +99,10 @@ class ScriptedUpstream:
             raise answer.error
         return ScriptedResponse(self, answer, request_time)
 
+    async def switch(self, request: Request, interim: Callable[[Response], None] | None) -> "ScriptedResponse":
+        """Give the answer that the script has for `request`."""
+        return await self.send(request, None, interim)
+
     def send_nowait(
         self,
         request: Request,
@@ -135,7 +139,8 @@ class ScriptedResponse:
         self.response_time = upstream.clock.now()
         self._upstream = upstream
         self._pieces = list(answer.content)
-        self._has_arrived = False
+        self._has_arrived = self.has_ended = False
+        self.written = b""
         upstream.open.add(self)
 
     def whole(self) -> bytes | None:
@@ -165,6 +170,16 @@ class ScriptedResponse:
                 raise piece
         self.close()
         return b""
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Keep what is sent behind a 101."""
+        if self not in self._upstream.open:
+            raise UpstreamClosed
+        self.written += data
+
+    def end_writing(self) -> None:
+        """Note that no more comes."""
+        self.has_ended = True
 
     def close(self) -> None:
         """Drop the rest."""

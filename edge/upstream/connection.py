@@ -11,6 +11,7 @@ from typing import Protocol, cast
 
 from edge.clock import Clock
 from edge.errors import EdgeError, InternalError, UpstreamClosed, UpstreamClosedEarly, UpstreamTimeout
+from edge.ports import Piece
 from edge.semantics.messages import Request, Response
 from edge.tasks import spawn
 from edge.upstream.deadline import Deadline
@@ -86,7 +87,7 @@ class Connection(asyncio.Protocol):
             UpstreamProtocolError: what came is not a valid response.
             DownstreamError: reading `content` or calling `interim` raised it.
         """
-        self._parser = ResponseParser(request.method)
+        self._parser = ResponseParser(request.method, may_switch=b"upgrade" in request.fields)
         self._interim = interim
         waiter: asyncio.Future[OriginResponse] = self._loop.create_future()
         self._waiter = waiter
@@ -126,6 +127,19 @@ class Connection(asyncio.Protocol):
         self._write(head)
         self._deadline.set(self._timeouts.first_byte)
 
+    async def send(self, data: Piece) -> None:
+        """Send octets of the protocol that was switched to; UpstreamClosed once the connection is gone."""
+        if self._transport is None:
+            raise UpstreamClosed("the connection is gone")
+        self._transport.write(data)
+        if (drained := self._drained) is not None:
+            await drained
+
+    def end_sending(self) -> None:
+        """Send no more; does nothing once it is gone."""
+        if self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
+
     def close(self) -> None:
         """Close an idle connection."""
         if self._transport is not None:
@@ -146,7 +160,8 @@ class Connection(asyncio.Protocol):
     def resume(self) -> None:
         """Receive again."""
         self._is_paused = False
-        self._deadline.set(self._timeouts.between_bytes)
+        if self._parser is None or not self._parser.has_switched:
+            self._deadline.set(self._timeouts.between_bytes)
         if self._transport is not None:
             self._transport.resume_reading()
 
@@ -244,6 +259,9 @@ class Connection(asyncio.Protocol):
             parser.pieces.clear()
         if parser.is_complete:
             self._finish(parser, response)
+        elif parser.has_switched:
+            # Whoever has asked for the other protocol knows how long it may be silent.
+            self._deadline.clear()
         elif not self._is_paused:
             self._deadline.set(self._timeouts.between_bytes)
         if is_new:

@@ -49,6 +49,12 @@ class Origin:
                 raise
         return await self._send_again(request, head, content, interim)
 
+    async def switch(self, request: Request, interim: Interim | None) -> OriginResponse:
+        """Send a request that asks for another protocol, on a connection of its own, as the port says."""
+        head = request_head(request, self.settings.authority)
+        connection = await self._connect()
+        return await connection.exchange(request, head, None, interim)
+
     def send_nowait(self, request: Request, interim: Interim | None, answered: Answered) -> bool:
         """Send `request`, if a connection is at hand, and have `answered` told what `send` returns, as the port says."""
         head = request_head(request, self.settings.authority)

@@ -78,15 +78,18 @@ class ResponseParser:
         is_complete: whether the end was seen.
         is_reusable: whether the connection may serve another request after this response.
         idle_timeout: seconds the origin says it keeps the connection, None if it does not say.
+        has_switched: whether what follows the head is of another protocol.
     """
 
     __slots__ = (
-        "_excess", "_found", "_framing", "_interim_seen", "_left", "_llhttp", "_method", "_raw", "_tail",
-        "content_length", "has_begun", "head", "idle_timeout", "interim", "is_complete", "is_reusable", "pieces",
+        "_excess", "_found", "_framing", "_interim_seen", "_left", "_llhttp", "_may_switch", "_method", "_raw", "_tail",
+        "content_length", "has_begun", "has_switched", "head", "idle_timeout", "interim", "is_complete", "is_reusable", "pieces",
     )  # fmt: skip
 
-    def __init__(self, method: bytes) -> None:
-        self.has_begun = False
+    def __init__(self, method: bytes, *, may_switch: bool = False) -> None:
+        """Take the response to a request with `method`, which `may_switch` the protocol."""
+        self._may_switch = may_switch
+        self.has_begun = self.has_switched = False
         self.interim: list[Response] = []
         self.head: Response | None = None
         self.content_length: int | None = None
@@ -165,7 +168,10 @@ class ResponseParser:
     def _feed_llhttp(self, data: bytes) -> None:
         try:
             self._llhttp.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except httptools.HttpParserUpgrade as error:
+            if not self._may_switch:
+                raise UpstreamProtocolError("an upgrade that nobody asked for") from error
+        except httptools.HttpParserError as error:
             raise UpstreamProtocolError(f"malformed response: {error}") from error
 
     def _read_head(self) -> None:
@@ -175,6 +181,9 @@ class ResponseParser:
         response = Response(int(match[2]), FieldSection(self._found.lines), match[3] or b"")
         if response.status >= 200:
             self._start(response, is_http_1_1=match[1] == b"1")
+            return
+        if response.status == 101 and self._may_switch:
+            self.head, self.has_switched = response, True
             return
         self._interim_seen += 1
         # RFC 9110 §15.2.2: no Upgrade was sent, so nothing can have been switched.

@@ -30,6 +30,8 @@ def request_head(request: Request, authority: bytes | None = None) -> bytes:
     if _is_request_line(line) is None:
         raise InternalError("a request line holds a control character")
     lines = _written_fields(request.fields)
+    if b"upgrade" in request.fields:
+        lines += b"\r\nConnection: Upgrade"
     if request.content_length is not None:
         return b"%s%s\r\nContent-Length: %d\r\n\r\n" % (line, lines, request.content_length)
     if request.has_content:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from edge.errors import EdgeError, UpstreamClosed
+from edge.ports import Piece
 from edge.semantics.messages import Response
 
 #: Unread content above which the origin is made to wait, and below which it may go on, in octets.
@@ -29,6 +30,14 @@ class Flow(Protocol):
 
     def abort(self) -> None:
         """Give the exchange and its connection up."""
+        ...
+
+    async def send(self, data: Piece) -> None:
+        """Send octets of the protocol that was switched to."""
+        ...
+
+    def end_sending(self) -> None:
+        """Send no more."""
         ...
 
 
@@ -75,6 +84,17 @@ class OriginResponse:
             finally:
                 self._waiter = None
         return self._take()
+
+    async def write(self, data: Piece) -> None:
+        """Send octets of the protocol that a 101 has switched to; UpstreamError once the origin is gone."""
+        if self._flow is None:
+            raise self._error or UpstreamClosed("the origin has ended the connection")
+        await self._flow.send(data)
+
+    def end_writing(self) -> None:
+        """Send no more of them."""
+        if self._flow is not None:
+            self._flow.end_sending()
 
     def whole(self) -> bytes | None:
         """Return all of the content if it has arrived, none of which may have been read; None if it has not."""

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from edge.clock import SystemClock
 from edge.downstream.content import Content
+from edge.downstream.ready import ReadyTable
 from edge.downstream.response import Http1Responder
 from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout
 from edge.policy.limits import Limits
@@ -27,6 +29,21 @@ STREAM = [
     (CLOSING, b"GET /last "),
 ]
 WIRE = b"".join(request for request, _ in STREAM)
+
+
+class ReadyPath:
+    """A ready answer that says for which path it is."""
+
+    is_held = True
+
+    def __init__(self, path: bytes) -> None:
+        self.body = b"ready " + path
+
+    def second(self, now: float) -> tuple[int, int]:
+        return 0, 1
+
+    def head(self, second: tuple[int, int]) -> Response:
+        return Response(200, NO_FIELDS)
 
 
 class TestOrder:
@@ -95,6 +112,44 @@ class TestOrder:
         for number in range(20_000):
             assert (await client.answer()).content == b"/%d" % number
         assert max(held) <= listener.limits.pipelined
+
+    @pytest.mark.parametrize("count", [2, 64, 200])
+    async def test_pipelined_requests_are_answered_in_order_by_what_is_ready_first(self, talking, count):
+        handled: list[bytes] = []
+
+        async def handle(request: Request, content: Content, responder: Http1Responder, client: str) -> None:
+            handled.append(request.target.path)
+            await say(responder, 200, request.target.path)
+
+        table = ReadyTable(lambda request: ReadyPath(request.target.path), lambda *_: None, SystemClock())
+        _, port = await talking.listener(handle, ready=table)
+        client = await talking.client(port)
+        for number in range(count):
+            await client.send(GET % (b"/%d" % number))
+            assert (await client.answer()).content == b"ready /%d" % number
+        await client.send(b"".join(GET % (b"/%d" % number) for number in range(count)) + GET % b"/other")
+        answers = [(await client.answer()).content for _ in range(count + 1)]
+        assert [answer.removeprefix(b"ready ") for answer in answers] == [
+            *(b"/%d" % n for n in range(count)),
+            b"/other",
+        ]
+        ready = sum(answer.startswith(b"ready") for answer in answers)
+        assert 0 < ready <= 64
+        assert len(handled) == count + 1 - ready
+
+    async def test_pipelined_requests_end_with_the_last_one_that_a_connection_may_serve(self, talking):
+        async def handle(request: Request, content: Content, responder: Http1Responder, client: str) -> None:
+            await say(responder, 200, request.target.path)
+
+        table = ReadyTable(lambda request: ReadyPath(request.target.path), lambda *_: None, SystemClock())
+        _, port = await talking.listener(handle, Limits(requests_per_connection=6), ready=table)
+        client = await talking.client(port)
+        await client.send(GET % b"/a")
+        await client.answer()
+        await client.send(GET % b"/a" * 10)
+        answers = [await client.answer() for _ in range(5)]
+        assert [answer.closes for answer in answers] == [False] * 4 + [True]
+        assert await client.rest() == b""
 
     async def test_answers_without_content_wait_for_a_client_that_does_not_read(self, talking):
         served = 0

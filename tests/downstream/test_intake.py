@@ -77,7 +77,7 @@ def test_requests_are_the_same_wherever_the_segments_end(tail, end, data):
 async def test_no_more_is_taken_than_there_is_room_for():
     taking = intake(Limits(pipelined=2))
     taking.feed(GET % b"/1" * 5)
-    assert (len(taking.queue), taking.has_room, taking.has_begun) == (2, False, True)
+    assert (len(taking.queue), taking.has_room, bool(taking.input)) == (2, False, True)
     taking.queue.popleft()
     taking.advance()
     assert (len(taking.queue), taking.has_room) == (2, False)

@@ -170,12 +170,6 @@ async def test_what_is_redirected_to_https_takes_the_full_path() -> None:
     assert Short(https_port=8443).begin() is None
 
 
-async def test_what_is_stored_takes_the_full_path() -> None:
-    short = Short()
-    await short.world.warm(Answer(fields=[FRESH], content=[b"hello"]))
-    assert short.begin() is None
-
-
 async def test_without_a_connection_at_hand_the_full_path_waits_for_one() -> None:
     short = Short()
     short.world.upstream.is_at_hand = False

@@ -85,3 +85,11 @@ def test_items_that_come_and_go_leave_nothing_behind():
         evictor.discard(str(number))
     assert (evictor.used, len(evictor._heap) < 200) == (10, True)
     assert evictor.admit("new", 90) == []
+
+
+def test_it_is_full_once_little_room_is_left():
+    evictor = Evictor(160)
+    evictor.admit(b"a", 150)
+    assert not evictor.is_full
+    evictor.admit(b"b", 1)
+    assert evictor.is_full

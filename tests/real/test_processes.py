@@ -1,6 +1,7 @@
 """The processes of a node: reload, upgrade, death and the service manager, under a load of new connections."""
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -8,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from tests.real.node import STUCK, Running, client, demo_origin, get, running
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-#: The whole is 50; the machine that runs all tests has other things to do.
+#: The whole is 50 rounds at 1,000 connections a second; the machine that runs all tests has other things to do.
 ROUNDS = int(os.environ.get("FORELAND_RELOADS", "5"))
+RATE = int(os.environ.get("FORELAND_CONNECTION_RATE", "200"))
 CONFIG = """
 workers = {workers}
 [[listen]]
@@ -59,20 +61,31 @@ def children(pid: int) -> list[int]:
 
 
 class Load:
-    """Clients that each make a new connection for every request, and remember what came of it."""
+    """Clients that each make a connection for one request, RATE of them a second, and remember what came of it."""
 
     def __init__(self, port: int, paths: list[str]) -> None:
         self.port, self.paths = port, paths
         self.seen: Counter[str] = Counter()
-        self.answers = 0
         self._stop = asyncio.Event()
 
-    async def __call__(self, number: int) -> None:
-        while not self._stop.is_set():
-            try:
-                self.seen[await self._once(self.paths[number % len(self.paths)])] += 1
-            except (OSError, asyncio.IncompleteReadError) as error:
-                self.seen[repr(error)] += 1
+    async def __call__(self) -> None:
+        """Start clients at the rate, whatever becomes of those before."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.TaskGroup() as group:
+            for number in itertools.count():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(began + number / RATE):
+                        await self._stop.wait()
+                if self._stop.is_set():
+                    return
+                group.create_task(self._client(self.paths[number % len(self.paths)]))
+
+    async def _client(self, path: str) -> None:
+        try:
+            self.seen[await self._once(path)] += 1
+        except (OSError, asyncio.IncompleteReadError) as error:
+            self.seen[repr(error)] += 1
 
     async def _once(self, path: str) -> str:
         async with asyncio.timeout(STUCK):
@@ -88,11 +101,10 @@ class Load:
 
 
 @asynccontextmanager
-async def loaded(port: int, *paths: str, clients: int = 8) -> AsyncIterator[Load]:
+async def loaded(port: int, *paths: str) -> AsyncIterator[Load]:
     load = Load(port, list(paths))
     async with asyncio.TaskGroup() as group:
-        for number in range(clients):
-            group.create_task(load(number))
+        group.create_task(load())
         try:
             yield load
         finally:

@@ -167,7 +167,7 @@ async def test_a_worker_that_is_killed_takes_nobody_with_it(tmp_path: Path) -> N
     async with demo_origin() as origin:
         file = written(tmp_path, origin.url, workers=WORKERS)
         paths = [f"/bytes/{number}?_size=100KiB" for number in range(16)]
-        async with node(file) as process, loaded(process.port, *paths, clients=16) as load:
+        async with node(file) as process, loaded(process.port, *paths) as load:
             for _ in range(3):
                 workers = children(process.process.pid)
                 os.kill(workers[0], signal.SIGKILL)

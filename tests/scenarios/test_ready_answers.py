@@ -121,7 +121,8 @@ async def test_age_and_ttl_move_with_the_clock_until_the_lifetime_is_over(fresh:
     "octets",
     [
         pytest.param(raw(b"/", b"Range: bytes=0-1"), id="a range request is not plain"),
-        pytest.param(raw(b"/", b"If-None-Match: *"), id="a conditional request is not plain"),
+        pytest.param(raw(b"/", b"If-Match: *"), id="a request about what the origin has is not plain"),
+        pytest.param(raw(b"/", b"If-Modified-Since: Tue, 01 Jan 2030 00:00:00 GMT"), id="a date decides by the clock"),
         pytest.param(raw(b"/", b"Cache-Control: no-cache"), id="a request with directives is not plain"),
         pytest.param(raw(method=b"HEAD"), id="HEAD is not plain"),
         pytest.param(raw(version=b"1.0"), id="HTTP/1.0 is not plain"),
@@ -138,6 +139,36 @@ async def test_what_is_not_plain_takes_the_full_path(octets: bytes, fresh: Answe
     await node.full(raw())
     assert node.ready(raw()) is not None
     assert node.ready(octets) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        pytest.param(b'If-None-Match: "v0", W/"v1"', b"304", id="a client that has the content is told so"),
+        pytest.param(b"If-None-Match: *", b"304", id="whatever the client has"),
+        pytest.param(b'If-None-Match: "v2"', b"200", id="a client that has another content gets this one"),
+        pytest.param(
+            b"If-Modified-Since: Fri, 31 Dec 2021 00:00:00 GMT", b"304", id="the date that was given is known"
+        ),
+    ],
+)
+async def test_a_ready_answer_comes_with_its_304(line: bytes, status: bytes) -> None:
+    node = Node()
+    dated = (b"last-modified", b"Fri, 31 Dec 2021 00:00:00 GMT")
+    node.world.upstream.answers(
+        Answer(fields=[(b"cache-control", b"max-age=60"), (b"etag", b'"v1"'), dated], content=[b"hello"])
+    )
+    for _ in range(2):
+        await node.full(raw())
+    for seconds in (0, 1):
+        node.world.clock.advance(seconds)
+        answer = node.ready(raw(b"/", line))
+        assert answer is not None
+        assert answer.startswith(b"HTTP/1.1 " + status)
+        assert answer == await node.full(raw(b"/", line))
+    assert node.ready(raw()).endswith(b"hello")
+    recorded = node.told[0][0].record(node.told[0][1], "192.0.2.1", node.world.clock.now())
+    assert (recorded.status, recorded.bytes_out) == (int(status), 5 if status == b"200" else 0)
 
 
 async def test_a_removed_response_is_answered_no_longer(fresh: Answer) -> None:

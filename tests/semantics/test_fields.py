@@ -156,3 +156,10 @@ def test_members_of_one_line_and_of_several():
     assert FieldSection([(b"a", b"1, 2")]).members(b"a") == [b"1", b"2"]
     assert FieldSection([(b"a", b"1, 2"), (b"b", b"x"), (b"a", b",3")]).members(b"a") == [b"1", b"2", b"3"]
     assert FieldSection([(b"b", b"x")]).members(b"a") == []
+
+
+def test_a_section_has_any_of_names_that_it_has_one_of():
+    section = FieldSection([(b"a", b"1"), (b"b", b"2")])
+    assert section.has_any(frozenset({b"x", b"b"}))
+    assert not section.has_any(frozenset({b"x"}))
+    assert not FieldSection().has_any(frozenset({b"x"}))

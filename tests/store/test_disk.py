@@ -13,10 +13,12 @@ from edge.ports import Store, Writer
 from edge.semantics.fields import FieldSection
 from edge.store.disk import Disk
 from edge.store.memory import SMALL
+from edge.store.record import HEADER_SIZE
+from edge.store.segment_header import FIRST
 from edge.store.settings import Settings
 from edge.tasks import spawn
 from edge.testing.clock import ManualClock
-from tests.store.keeping import MIB, a_disk, a_stored, content_of, content_or_none, directory_size, keep, read_all
+from tests.store.keeping import MIB, a_disk, a_stored, content_of, content_or_none, directory_size, flip, keep, read_all
 
 LENGTHS = [0, 1, 1000, SMALL, SMALL + 1, 300_000, MIB, MIB + 1, 5 * MIB]
 
@@ -256,14 +258,14 @@ async def test_many_at_once(tmp_path):
 async def test_what_is_kept_at_once_comes_back_as_what_a_writer_wrote(tmp_path, length, memory):
     content = content_of(b"key", length)
     async with a_disk(tmp_path, memory=memory) as disk:
-        assert disk.lacks(b"key")
+        assert disk.lookup_nowait(b"key") == ()
         stored = a_stored(b"key", disk.generation(), length)
         assert disk.keep(stored, content)
-        assert not disk.lacks(b"key")
+        assert disk.lookup_nowait(b"key")
         assert await disk.lookup(b"key") == (stored,)
         assert await content_or_none(disk, b"key") == content
         await disk.flush()
-        assert not disk.lacks(b"key")
+        assert disk.lookup_nowait(b"key")
         assert await content_or_none(disk, b"key") == content
     async with a_disk(tmp_path, memory=memory) as disk:
         assert await content_or_none(disk, b"key") == content
@@ -282,14 +284,14 @@ async def test_what_is_kept_at_once_replaces_its_variant(tmp_path):
 async def test_a_long_content_is_for_a_writer(tmp_path):
     async with a_disk(tmp_path) as disk:
         assert not disk.keep(a_stored(b"key", disk.generation(), ALWAYS + 1), bytes(ALWAYS + 1))
-        assert disk.lacks(b"key")
+        assert disk.lookup_nowait(b"key") == ()
 
 
 async def test_a_head_that_cannot_be_stored_leaves_nothing_behind(tmp_path):
     async with a_disk(tmp_path) as disk:
         with pytest.raises(StoreError):
             disk.keep(a_stored(b"key", disk.generation(), 3, fields=FieldSection([(b"connection", b"x")])), b"abc")
-        assert disk.lacks(b"key")
+        assert disk.lookup_nowait(b"key") == ()
         await disk.flush()
         assert disk.stats().objects == 0
 
@@ -299,6 +301,74 @@ async def test_nothing_is_kept_once_the_store_is_closed(tmp_path):
         await disk.close()
         with pytest.raises(StoreFull):
             disk.keep(a_stored(b"key", disk.generation(), 3), b"abc")
+
+
+@pytest.mark.parametrize("memory", [0, 4 * MIB], ids=["disk", "memory"])
+@pytest.mark.parametrize("length", [0, 1, 64 << 10])
+async def test_what_is_written_can_be_had_without_waiting(tmp_path, length, memory):
+    async with a_disk(tmp_path, memory=memory) as disk:
+        other = await keep(disk, b"key", length, nominated=((b"accept-encoding", b"gzip"),), response_time=1500.0)
+        stored = await keep(disk, b"key", length)
+        await disk.flush()
+        assert list(disk.lookup_nowait(b"key")) == [other, stored]
+        assert disk.read_nowait(stored) == content_of(b"key", length)
+        assert disk.lookup_nowait(b"another") == ()
+
+
+async def test_what_takes_waiting_cannot_be_had_without(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        stored = await keep(disk, b"key", (64 << 10) + 1)
+        assert disk.read_nowait(stored) is None
+        unwritten = await keep(disk, b"other", 10)
+        assert list(disk.lookup_nowait(b"other")) == [unwritten]
+        assert disk.read_nowait(unwritten) is None
+
+
+async def test_what_is_damaged_cannot_be_had_without_waiting_and_is_quarantined_by_whoever_waits(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        stored = {key: await keep(disk, key, 100) for key in (b"head", b"chunk")}
+        await disk.flush()
+        for segment in disk._segments:
+            for offset, header in segment.headers(FIRST, segment.tail):
+                if header.kind.name.lower().encode() == next(
+                    k for k in stored if stored[k].generation == header.generation
+                ):
+                    flip(segment.path, offset + HEADER_SIZE + 20, 3)
+        assert disk.lookup_nowait(b"head") is None
+        assert disk.lookup_nowait(b"chunk") is None
+        assert disk.read_nowait(stored[b"chunk"]) is None
+        assert disk.stats().damaged == 0
+        assert [await content_or_none(disk, key) for key in stored] == [None, None]
+        assert disk.stats().damaged == 2
+
+
+async def test_what_was_replaced_or_removed_cannot_be_had_without_waiting(tmp_path):
+    async with a_disk(tmp_path) as disk:
+        await keep(disk, b"key", 10)
+        await disk.flush()
+        new = await keep(disk, b"key", 11)
+        await disk.flush()
+        assert disk.lookup_nowait(b"key") == [new]
+        await disk.remove(b"key")
+        assert disk.lookup_nowait(b"key") == ()
+        await disk.close()
+        assert disk.lookup_nowait(b"key") == ()
+
+
+async def test_a_full_memory_takes_every_eighth_of_what_is_read(tmp_path):
+    async with a_disk(tmp_path, memory=100_000) as disk:
+        stored = [await keep(disk, b"key %d" % number, 10_000) for number in range(64)]
+        await disk.flush()
+        for one in stored[:20]:
+            await content_or_none(disk, one.key)
+        assert disk.memory.is_full
+        missing = [one for one in stored if disk.at_hand(one) is None]
+        for one in missing:
+            assert list(disk.lookup_nowait(one.key)) == [one]
+            assert disk.read_nowait(one) == content_of(one.key, 10_000)
+        promoted = [one for one in missing if disk.at_hand(one) is not None]
+        assert 0 < len(promoted) <= len(missing) // 8 + 1
+        assert all(disk.token(one.key) is not None for one in promoted)
 
 
 async def test_generations_differ(tmp_path):

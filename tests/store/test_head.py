@@ -44,7 +44,8 @@ def stored_responses(draw):
 
 @given(stored_responses())
 def test_a_head_comes_back_as_it_was(stored):
-    assert head.decode(head.encode(stored)) == stored
+    # The second time by the layout that was learnt the first time.
+    assert [head.decode(head.encode(stored)) for _ in range(2)] == [stored, stored]
 
 
 @given(stored_responses())
@@ -70,6 +71,7 @@ def test_arbitrary_bytes_are_damaged_and_nothing_else(raw):
 @given(stored_responses(), st.data())
 def test_a_changed_head_is_damaged_or_a_head(stored, data):
     raw = bytearray(head.encode(stored))
+    head.decode(bytes(raw))
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     try:

@@ -9,7 +9,7 @@ from edge.ports import Record
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request
 from edge.semantics.target import Target
-from edge.telemetry.lines import formatter, printable, shown_query
+from edge.telemetry.lines import formatter, name_of, printable, shown_query
 
 SECRETS = [(b"authorization", b"Bearer hunter2"), (b"cookie", b"sid=hunter2"), (b"proxy-authorization", b"hunter2")]
 REQUEST = Request(
@@ -28,7 +28,7 @@ RECORD = Record(
 
 def test_the_json_form_tells_everything_that_may_be_told():
     assert json.loads(formatter("json", "redact", node="n", zone="z")(RECORD)) == {
-        "ts": "2023-11-14T22:13:20.250Z", "node": "n", "zone": "z", "site": "a.example", "client_ip": "192.0.2.1",
+        "ts": "2023-11-14T22:13:20.250Z", "id": name_of(RECORD), "node": "n", "zone": "z", "site": "a.example", "client_ip": "192.0.2.1",
         "method": "GET", "host": "a.example", "path": "/p", "query": "token=*&*", "proto": "HTTP/1.1", "status": 200,
         "bytes_out": 1234, "dur_ms": 12.5, "ttfb_ms": 11.0, "cache": "MISS", "reason": "no-store",
         "cache_status": "e; fwd=uri-miss; stored", "origin_status": 200, "origin_ms": 10.0,

@@ -57,7 +57,9 @@ class Answering:
             return
         if ends and asked.octets:
             listener, client = self._listener, self._client
-            pieces = listener.by_octets(asked.octets, client) or listener.by_request(asked.octets, asked.head, client)
+            pieces = listener.by_octets(asked.octets, client, listener.date) or listener.by_request(
+                asked.octets, asked.head, client
+            )
             if pieces is not None:
                 self._send_ready(stream, early or asked.priority, *pieces)
                 self._progressed()

@@ -7,8 +7,8 @@ from edge.downstream.http2.frames import ErrorCode
 from edge.downstream.http2.priority import parse_priority
 from edge.downstream.http2.sending import Sender
 from edge.downstream.http2.stream import Stream
-from edge.errors import DownstreamClosed
-from edge.ports import Piece
+from edge.errors import DownstreamClosed, InternalError
+from edge.ports import Piece, Source
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Response, may_have_content
 
@@ -46,6 +46,10 @@ class Http2Responder:
         self._check()
         if response.status not in _NOT_FORWARDED:
             self._sender.head(self._stream, encode_response(response.status, response.fields))
+
+    def switch(self, response: Response) -> Source:
+        """Raise InternalError: no request of HTTP/2 asks for another protocol (RFC 9113 §8.6)."""
+        raise InternalError
 
     def go_on(self) -> None:
         """Send a 100."""

@@ -1,0 +1,161 @@
+"""What is asked of the workers, and what they answer."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from edge import reasons
+from edge.caching.reuse import Fwd
+from edge.supervisor.faults import Unanswered
+from edge.telemetry.lines import Line
+
+#: Asks every worker that serves, and returns what each answers.
+AskWorkers = Callable[[bytes], Awaitable[Sequence[bytes]]]
+
+
+class AboutRequest(msgspec.Struct, frozen=True, tag="request"):
+    """What would happen to a request now; the URL is absolute."""
+
+    url: str
+    method: str
+    fields: list[tuple[str, str]]
+
+
+class AboutLog(msgspec.Struct, frozen=True, tag="log"):
+    """Which of the last exchanges a query accepts, the newest `count` of them; see `telemetry.query`."""
+
+    query: str
+    count: int
+
+
+class AboutPushed(msgspec.Struct, frozen=True, tag="pushed"):
+    """Which of these keys are there with that entity tag, as they were pushed."""
+
+    objects: list[tuple[bytes, bytes]]
+
+
+Question = AboutRequest | AboutLog | AboutPushed
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One decision: what it is called, what was found, and the rule behind it."""
+
+    name: str
+    finding: str
+    rule: str
+
+
+class Told(msgspec.Struct):
+    """What would happen to a request, and what happened to those like it.
+
+    Attributes:
+        outcome: "hit", "stale-hit", "forward" or "refused".
+        fwd: why it would go forward (RFC 9211 §2.2).
+        detail: the token behind that.
+        sentence: the same in words.
+        steps: the decisions in their order.
+        remedies: what would have to change for a hit.
+        past: the last requests for the same URL, the newest first.
+        is_owner: whether the worker that says so fills and validates the key.
+    """
+
+    outcome: str
+    fwd: str
+    detail: str
+    sentence: str
+    steps: list[Step]
+    remedies: list[str]
+    past: list[Line]
+    is_owner: bool
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The question cannot be answered, for a reason that is a sentence."""
+
+    reason: str
+
+
+class Lines(msgspec.Struct, frozen=True, tag="lines"):
+    """Exchanges, the newest first."""
+
+    lines: list[Line]
+
+
+class Explained(msgspec.Struct, frozen=True, tag="explained"):
+    """An explanation."""
+
+    told: Told
+
+
+class Held(msgspec.Struct, frozen=True, tag="held"):
+    """The places of those that are there."""
+
+    places: list[int]
+
+
+Answer = Refused | Lines | Explained | Held
+
+encode = msgspec.msgpack.Encoder().encode
+_decode_question: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
+_decode_answer: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
+#: So many of the requests before are told with an explanation.
+PAST = 5
+
+
+def question_of(raw: bytes) -> Question:
+    """Return what is asked."""
+    return _decode_question.decode(raw)
+
+
+class Inquiries:
+    """Asks the workers, and makes one answer of theirs."""
+
+    def __init__(self, ask: AskWorkers) -> None:
+        self._ask = ask
+
+    async def explain(self, question: AboutRequest) -> Told:
+        """Return what would happen to a request; Unanswered when that cannot be said."""
+        answers = [answer.told for answer in await self._answers(question) if isinstance(answer, Explained)]
+        told = next((answer for answer in answers if answer.is_owner), answers[0])
+        told.past = _newest([line for answer in answers for line in answer.past], PAST)
+        if told.fwd == Fwd.URI_MISS and told.past and (last := told.past[0].reason) in reasons.DETAILS:
+            # Why nothing is stored.
+            reason = reasons.DETAILS[last]
+            told.steps.append(Step("last answer", f"{last}: {reason.sentence}", reason.rule))
+            told.remedies = [reason.remedy] if reason.remedy else []
+        return told
+
+    async def log(self, question: AboutLog) -> Lines:
+        """Return exchanges; Unanswered when the query cannot be understood."""
+        answers = await self._answers(question)
+        return Lines(
+            _newest([line for answer in answers if isinstance(answer, Lines) for line in answer.lines], question.count)
+        )
+
+    async def held(self, objects: list[tuple[bytes, bytes]]) -> set[int]:
+        """Return which of some keys and entity tags were pushed and are there; Unanswered when nobody says."""
+        answers = await self._answers(AboutPushed(objects))
+        return {place for answer in answers if isinstance(answer, Held) for place in answer.places}
+
+    async def _answers(self, question: Question) -> list[Answer]:
+        answers = [_decode_answer.decode(raw) for raw in await self._ask(encode(question))]
+        for answer in answers:
+            if isinstance(answer, Refused):
+                raise Unanswered(answer.reason)
+        if not answers:
+            raise Unanswered("no worker answers at present")
+        return answers
+
+
+def row_of(line: Line) -> dict[str, Any]:
+    """Return a line as the query language sees it."""
+    return {name: getattr(line, name) for name in line.__struct_fields__}
+
+
+#: What a query may ask about.
+FIELDS = frozenset(Line.__struct_fields__)
+
+
+def _newest(lines: list[Line], count: int) -> list[Line]:
+    return sorted(lines, key=lambda line: line.ts, reverse=True)[:count]

@@ -1,0 +1,66 @@
+"""What the admin plane answers about requests: those that were, and one that may come."""
+
+from collections.abc import Iterator
+
+from aiohttp import web
+
+from edge.control.endpoint import Endpoint, answer
+from edge.control.inquiries import AboutLog, AboutRequest, Inquiries, Lines, Told
+from edge.control.problems import problem
+from edge.control.tokens import Scope
+from edge.supervisor.faults import Unanswered
+
+#: So many exchanges are told at most, and by default.
+MOST, USUAL = 1000, 50
+
+
+def endpoints(inquiries: Inquiries) -> Iterator[Endpoint]:
+    """Yield the endpoints."""
+    yield _explain(inquiries)
+    yield _log(inquiries)
+
+
+def _explain(inquiries: Inquiries) -> Endpoint:
+    async def explain(request: web.Request) -> web.Response:
+        fields = [header.partition(":") for header in request.query.getall("header", [])]
+        if any(not colon for _, colon, _ in fields):
+            return problem(400, "header is a request field such as Accept-Encoding: br.")
+        question = AboutRequest(
+            request.query.get("url", ""),
+            request.query.get("method", "GET"),
+            [(name.strip(), value.strip()) for name, _, value in fields],
+        )
+        try:
+            return answer(await inquiries.explain(question))
+        except Unanswered as error:
+            return problem(400, f"{error}.")
+
+    return Endpoint(
+        "GET", "/v1/explain", "Say what would happen to a request now, and why, decision by decision.", explain,
+        Scope.READ, gives=(Told,), statuses=(400,),
+        query=(
+            ("url", "The absolute URL."),
+            ("method", "The method, GET by default."),
+            ("header", "A request field, such as Accept-Encoding: br; more than one may be given."),
+        ),
+    )  # fmt: skip
+
+
+def _log(inquiries: Inquiries) -> Endpoint:
+    async def log(request: web.Request) -> web.Response:
+        count = request.query.get("n", str(USUAL))
+        if not (count.isascii() and count.isdigit() and 0 < int(count[:6]) <= MOST):
+            return problem(400, f"n is a number from 1 to {MOST}.")
+        try:
+            return answer(await inquiries.log(AboutLog(request.query.get("q", ""), int(count))))
+        except Unanswered as error:
+            return problem(400, f"{error}.")
+
+    return Endpoint(
+        "GET", "/v1/log", "Return the last exchanges that a query accepts, the newest first.", log,
+        Scope.READ, gives=(Lines,), statuses=(400,),
+        query=(
+            ("q", 'A query such as status >= 500 and cache == "MISS"; see docs/observing.md.'),
+            ("n", f"How many at most: {USUAL} by default, {MOST} at most."),
+        ),
+    )  # fmt: skip

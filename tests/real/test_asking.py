@@ -1,0 +1,103 @@
+"""A running node of several processes says what it would do, and what it did."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.real.node import client, demo_origin, edge, get
+from tests.scenarios.test_store_faults import free_port
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+async def command(*arguments: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "edge", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    output, errors = await process.communicate()
+    return process.returncode or 0, output.decode(), errors.decode()
+
+
+async def test_the_commands_tell_what_all_workers_know(tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    async with demo_origin() as origin, edge(origin.url, tmp_path / "cache", "--workers", "2") as node:
+        for _ in range(6):
+            # A client of its own for each, so that both workers have some.
+            async with client() as session:
+                await get(session, f"{node.url}/images/dawn.png")
+                async with session.get(f"{node.url}/nowhere") as response:
+                    assert response.status == 404
+        code, told, _ = await command("explain", "http://site.test/images/dawn.png", "--cache", cache)
+        assert code == 0
+        assert "HIT: it would be answered from what is stored; it is fresh" in told
+        assert "86400 s, by max-age" in told
+        code, told, _ = await command("explain", "http://site.test/nowhere", "--cache", cache, "--json")
+        explained = json.loads(told)
+        assert (explained["outcome"], explained["fwd"]) == ("forward", "uri-miss")
+        assert [step["name"] for step in explained["steps"]][-1] == "last answer"
+        assert explained["remedies"] == ["Let the origin send Cache-Control: max-age, or set ttl.default for the site."]
+        assert {line["status"] for line in explained["past"]} == {404}
+        code, told, _ = await command("log", "-q", 'status == 404 and path ~ "/no*"', "--cache", cache, "--json")
+        lines = [json.loads(line) for line in told.splitlines()]
+        assert len(lines) == 6
+        assert [line["ts"] for line in lines] == sorted(line["ts"] for line in lines)
+        code, told, _ = await command("log", "-n", "2", "-q", f'id == "{lines[0]["id"]}"', "--cache", cache)
+        assert (code, told.count("\n"), "/nowhere 404 MISS no-lifetime" in told) == (0, 1, True)
+        code, told, _ = await command("stat", "--cache", cache, "--json")
+        assert json.loads(told)["totals"]["requests"] == 12
+        code, told, _ = await command("stat", "--cache", cache)
+        assert "totals.requests              12\n" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        pytest.param(["log", "-q", "statsu == 1"], 1, "did you mean status?", id="a field that there is not"),
+        pytest.param(["explain", "ftp://site.test/"], 1, "not a URL", id="a URL of another scheme"),
+        pytest.param(["explain", "http://site.test/ä"], 1, "not a URL", id="a URL that no client sends"),
+        pytest.param(["explain", "/x"], 1, "not a URL", id="no URL"),
+        pytest.param(["explain", "http://site.test/", "-H", "x"], 2, "--header takes a field", id="no field"),
+        pytest.param(["explain", "http://site.test/", "-H", "a b: c"], 1, "not a URL with fields", id="no field name"),
+    ],
+)
+async def test_what_cannot_be_answered_is_told(tmp_path: Path, arguments, code, problem) -> None:
+    async with edge("http://127.0.0.1:1", tmp_path / "cache"):
+        told = await command(*arguments, "--cache", str(tmp_path / "cache"))
+        assert (told[0], problem in told[2], told[1]) == (code, True, "")
+
+
+async def test_without_a_node_nobody_answers(tmp_path: Path) -> None:
+    code, _, errors = await command("stat", "--cache", str(tmp_path))
+    assert (code, "no node answers" in errors) == (1, True)
+    code, _, errors = await command("stat")
+    assert (code, "--config FILE or --cache DIR" in errors) == (2, True)
+
+
+async def test_the_admin_plane_tells_the_same_to_whoever_may_read(tmp_path: Path) -> None:
+    admin, tokens = f"127.0.0.1:{free_port()}", tmp_path / "tokens"
+    options = ("--admin", admin, "--admin-token-file", str(tokens))
+    async with demo_origin() as origin, edge(origin.url, tmp_path / "cache", *options) as node, client() as session:
+        await get(session, f"{node.url}/images/dawn.png")
+        (secret,) = [path for path in tmp_path.iterdir() if path.name.endswith(".secret")]
+        headers = {"Host": admin, "Authorization": f"Bearer {secret.read_text().strip()}"}
+        for path in ("/v1/explain?url=http://site.test/images/dawn.png", "/v1/log"):
+            async with session.get(f"http://{admin}{path}", headers={"Host": admin}) as refused:
+                assert refused.status == 401
+        url = f"http://{admin}/v1/explain?url=http://site.test/images/dawn.png&header=Accept-Encoding:br"
+        async with session.get(url, headers=headers) as response:
+            assert (response.status, (await response.json())["outcome"]) == (200, "hit")
+        async with session.get(f"http://{admin}/v1/log?q=status==200&n=1", headers=headers) as response:
+            assert (response.status, len((await response.json())["lines"])) == (200, 1)
+        for wrong in (
+            "/v1/explain?url=x",
+            "/v1/explain?url=http://a/&header=x",
+            "/v1/log?n=0",
+            "/v1/log?n=x",
+            "/v1/log?q=(",
+        ):
+            async with session.get(f"http://{admin}{wrong}", headers=headers) as response:
+                assert (response.status, response.content_type) == (400, "application/problem+json")
