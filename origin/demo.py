@@ -26,6 +26,10 @@ Try this in another terminal, each line twice:
   {command} get {edge}/
   curl --cacert {ca} -s -o /dev/null -D - {secure}/images/dawn.png
 
+and why it is as it is:
+
+  {command} explain --cache {cache} {edge}/images/dawn.png
+
 or in a browser: {edge}/ is the sample site, {admin}/ui is the dashboard.
 Requests are shown below.  Ctrl-C stops both programs.
 """
@@ -59,7 +63,7 @@ async def demonstrate(say: Say) -> None:
             ) as (edge, (url, secure)),
         ):  # fmt: skip
             ca = Path(cache, "tls", "ca.pem")
-            named = {"edge": url, "secure": secure, "ca": ca, "origin": at, "admin": f"http://{admin}"}
+            named = {"edge": url, "secure": secure, "ca": ca, "cache": cache, "origin": at, "admin": f"http://{admin}"}
             say(_WELCOME.format(**named, command=_edge_command()))
             await _until(stop, {"the origin": origin, "the edge": edge}, say)
 
