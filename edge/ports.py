@@ -255,7 +255,7 @@ class Store(Protocol):
         """
         ...
 
-    async def put(self, stored: StoredResponse) -> None:
+    def put(self, stored: StoredResponse) -> None:
         """Replace the head of a stored response, its content unchanged.  StoreError: the old head stays."""
         ...
 

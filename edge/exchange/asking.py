@@ -111,12 +111,12 @@ class Asking:
         else:
             await self._take_new(ex, forwarded, question, flight)
 
-    async def put(self, freshened: StoredResponse, forwarded: Forwarded) -> bool:
+    def put(self, freshened: StoredResponse, forwarded: Forwarded) -> bool:
         """Replace a stored head by its update; return whether the store took it."""
         if not self._fence.lets_through(freshened.key, forwarded.mark):
             return False
         try:
-            await self._context.store.put(freshened)
+            self._context.store.put(freshened)
         except StoreError as error:
             self._context.telemetry.count(error.detail)
             return False
@@ -138,7 +138,7 @@ class Asking:
         decision = self.decision(ex, replace(ex.request, method=b"GET"), forwarded, freshened.response)
         if isinstance(decision, Store):
             ex.did("freshen")
-            ex.is_stored = await self.put(freshened, forwarded)
+            ex.is_stored = self.put(freshened, forwarded)
             flight.freshened(freshened)
         else:
             _tell_refusal(flight, decision)

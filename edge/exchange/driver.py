@@ -46,6 +46,7 @@ from edge.exchange.pushing import Pushing
 from edge.exchange.ranging import Ranging
 from edge.exchange.relay import arrived, is_passed, may_relay, relay
 from edge.exchange.reusing import may_serve_stale, reuse_stored, stale_or_raise
+from edge.exchange.revalidating import Revalidating
 from edge.exchange.short import ShortWay
 from edge.exchange.site import Site, Sites
 from edge.exchange.tunnel import Tunnels, protocol_of
@@ -94,7 +95,7 @@ class Driver:
         self.prepared = PreparedAnswers(sites, context.store, context.purges, context.node)
         self._short = ShortWay(
             sites, context, self._collapsing, self._learned, self._fence,
-            prepared=self.prepared, go_on=self._go_on, ended=self._ended,
+            prepared=self.prepared, revalidating=Revalidating(context, self._asking, self._filling), go_on=self._go_on, ended=self._ended,
         )  # fmt: skip
         self.in_flight = 0
 
@@ -134,7 +135,9 @@ class Driver:
     def _go_on(self, ex: Exchange, work: Work, over: Callable[[], None]) -> None:
         """Go on with an exchange in a task of its own."""
         # A callback also comes when the task is cancelled before its first step.
-        spawn(self._to_its_end(ex, work), name="exchange").add_done_callback(lambda _: over())
+        spawn(self._to_its_end(ex, lambda _: self._or_as_a_miss(ex, work(ex))), name="exchange").add_done_callback(
+            lambda _: over()
+        )
 
     def _ended(self, record: Record) -> None:
         self.in_flight -= 1
@@ -303,14 +306,22 @@ class Driver:
         """Answer from a stored response if one may be reused, else through the origin."""
         ex.did("lookup")
         candidates = await lookup(self._context, ex.key)
-        stored = vary.select(ex.selecting, candidates)
+        await self._or_as_a_miss(ex, self._from_stored(ex, vary.select(ex.selecting, candidates), candidates))
+
+    async def _from_stored(
+        self, ex: Exchange, stored: StoredResponse | None, candidates: Sequence[StoredResponse]
+    ) -> None:
+        if await self._relayed(ex, stored):
+            return
+        if stored is None:
+            await self._miss(ex, Fwd.VARY_MISS if candidates else Fwd.URI_MISS)
+        else:
+            await self._selected(ex, stored, candidates)
+
+    async def _or_as_a_miss(self, ex: Exchange, work: Awaitable[None]) -> None:
+        """Answer from what is stored, or as if nothing were, should that be damaged."""
         try:
-            if await self._relayed(ex, stored):
-                return
-            if stored is None:
-                await self._miss(ex, Fwd.VARY_MISS if candidates else Fwd.URI_MISS)
-            else:
-                await self._selected(ex, stored, candidates)
+            await work
         except StoreError as error:
             if ex.status:
                 raise
@@ -436,7 +447,7 @@ class Driver:
     async def _update_by_head(self, ex: Exchange, stored: StoredResponse, forwarded: Forwarded) -> None:
         if validation.is_same_by_head(stored, forwarded.upstream.head):
             ex.did("freshen")
-            await self._asking.put(self._filling.freshened(ex, stored, forwarded), forwarded)
+            self._asking.put(self._filling.freshened(ex, stored, forwarded), forwarded)
         else:
             ex.did("invalidate")
             await self._context.store.remove(stored.key, stored.generation)

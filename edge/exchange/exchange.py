@@ -138,11 +138,15 @@ class Exchange:
 
     def start(self, response: Response, length: int | None, now: float) -> None:
         """Begin the answer, with what this hop adds to it."""
+        self.start_as_it_is(self.dressed(response), length, now)
+
+    def dressed(self, response: Response) -> Response:
+        """Return a response with what this hop adds to it."""
         scheme = self.target.scheme
         own = with_own_fields(response.fields, self.site, scheme, self.node, self.cache_status(), self.outcome)
         if self.is_relayed:
             own = own.with_lines((RING, b"%s %s" % (self.outcome.encode("ascii"), self.detail.encode("ascii"))))
-        self.start_as_it_is(response.with_fields(own), length, now)
+        return response.with_fields(own)
 
     def start_as_it_is(self, response: Response, length: int | None, now: float) -> None:
         """Begin an answer to which nothing is added."""

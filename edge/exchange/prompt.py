@@ -87,6 +87,17 @@ class PromptHits:
         self._context, self._prepared, self._ended = context, prepared, ended
         self._shapes: dict[tuple[object, ...], StoredShape] = {}
 
+    def selected(self, request: Request, site: Site, found: Sequence[StoredResponse]) -> StoredResponse | None:
+        """Return the one of `found` for a plain GET request, None unless it is clear which, all there, and unpurged."""
+        stored, purges = _selected(request, found, site.compression), self._context.purges
+        if stored is None or not stored.is_complete:
+            return None
+        epoch = purges.current()
+        for each in found:
+            if each.epoch != epoch and not is_unpurged(purges, each):
+                return None
+        return stored
+
     def answer(
         self,
         request: Request,
@@ -95,18 +106,12 @@ class PromptHits:
         site: Site,
         target: Target,
         key: bytes,
+        stored: StoredResponse,
         found: Sequence[StoredResponse],
     ) -> bool:
-        """Answer a plain GET request for `key`, for which `found` is stored; return whether that could be done."""
+        """Answer a plain GET request for `key` with `stored`, selected from what is `found`; return whether it could."""
         context = self._context
-        now = context.clock.now()
-        stored = _selected(request, found, site.compression)
-        if stored is None or not stored.is_complete:
-            return False
-        epoch = context.purges.current()
-        for each in found:
-            if each.epoch != epoch and not is_unpurged(context.purges, each):
-                return False
+        now, epoch = context.clock.now(), context.purges.current()
 
         def exchange() -> Exchange:
             ex = Exchange(

@@ -91,9 +91,8 @@ class MemoryStore:
         generation = extends.generation if extends else self.generation()
         return MemoryWriter(self, key, generation, start, is_extension=extends is not None, pinned=pinned)
 
-    async def put(self, stored: StoredResponse) -> None:
+    def put(self, stored: StoredResponse) -> None:
         """Replace a head."""
-        await self.pauses()
         if not self._has(stored.key, stored.generation):
             raise StoreError("the stored response is gone")
         self._replace(stored)

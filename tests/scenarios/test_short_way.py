@@ -177,6 +177,57 @@ def test_the_short_way_answers_what_the_full_path_answers(history, profile, coll
     asyncio.run(play())
 
 
+renewals = st.tuples(
+    st.sampled_from([304, 304, 304, 200, 500, 404]),
+    st.lists(st.sampled_from([(name, value) for name, values in VALUES.items() for value in values]), max_size=4),
+    st.integers(0, 5),
+    dates,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    fields=more_fields, others=st.lists(renewals, min_size=1, max_size=4), lines=plain_lines, wait=st.integers(0, 100),
+    profile=st.sampled_from(["safe", "strict-rfc"]), collapse=st.booleans(), strip=st.booleans(), is_full=st.booleans(),
+    compression=rules,
+)  # fmt: skip
+def test_what_is_validated_on_the_short_way_is_freshened_as_on_the_full_path(
+    fields, others, lines, wait, profile, collapse, strip, is_full, compression
+) -> None:
+    async def play() -> None:
+        site = {"collapse": collapse, "strip_cookies": strip, "compression": compression}
+        twins = [Twin(profile, is_short=short, **site) for short in (False, True)]
+        for twin in twins:
+            await twin.live_through(("answer", 200, [(b"etag", b'"v1"'), (b"cache-control", b"max-age=1"), *fields], 5))
+            await twin.answer(raw(b"/a", *lines))
+            twin.world.store.is_full = is_full
+        for status, more, size, stated in others:
+            for twin in twins:
+                await twin.live_through(("wait", wait))
+                await twin.live_through(("date", stated))
+                await twin.live_through(("answer", status, more, size))
+            (answered, told), (shortly, shortly_told) = [await twin.answer(raw(b"/a", *lines)) for twin in twins]
+            assert shortly == answered
+            assert without_time(shortly_told) == without_time(told)
+        assert twins[1].kept() == twins[0].kept()
+        await cancel_all()
+
+    asyncio.run(play())
+
+
+async def test_most_validations_go_the_short_way() -> None:
+    twin = Twin("safe", is_short=True)
+    fields = [(b"etag", b'"v1"'), (b"cache-control", b"max-age=1")]
+    await twin.live_through(("answer", 200, fields, 5))
+    await twin.answer(raw(b"/a"))
+    await twin.live_through(("answer", 304, fields, 0))
+    for number in range(3):
+        await twin.live_through(("wait", 9))
+        written, record = await twin.answer(raw(b"/a"))
+        assert written.endswith(b"xxxxx")
+        assert (record.outcome, twin.shortened) == ("REVALIDATED", number + 2)
+
+
 async def test_most_requests_that_nothing_stored_answers_go_the_short_way() -> None:
     twin = Twin("safe", is_short=True)
     date = (b"date", format_date(twin.world.clock.now()))
