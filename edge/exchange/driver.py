@@ -31,7 +31,7 @@ from edge.exchange.collapsing import Collapsing
 from edge.exchange.context import Context
 from edge.exchange.deliver import error_response, pass_through, refuse
 from edge.exchange.exchange import Exchange
-from edge.exchange.explaining import FROM_CACHE, REFUSED_METHODS, Explaining
+from edge.exchange.explaining import FROM_CACHE, MAX_LOOPS, REFUSED_METHODS, Explaining
 from edge.exchange.fence import Fence
 from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight
@@ -62,8 +62,6 @@ Work = Callable[[Exchange], Awaitable[None]]
 log = logging.getLogger("edge.exchange")
 
 _ALLOW = FieldSection([(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
-# A request that comes by again is in a loop (RFC 8586).
-_MAX_LOOPS = 0
 _NOBODY = Site(name="", hosts=(), origin="")
 
 
@@ -249,7 +247,7 @@ class Driver:
             ex.start(Response(308, FieldSection([(b"location", location)])), 0, ex.began)
             ex.finish()
             return
-        if loop_count(request.fields, ex.node) > _MAX_LOOPS:
+        if loop_count(request.fields, ex.node) > MAX_LOOPS:
             raise LoopDetected
         is_about_us = request.target.path == b"*" or hops_left(request) == 0
         if request.method == b"OPTIONS" and is_about_us:
