@@ -7,7 +7,7 @@ from edge.clock import Clock
 from edge.ports import ReadyAnswer, Record
 from edge.semantics.messages import Request
 from edge.telemetry.access_log import AccessLog
-from edge.telemetry.counters import Counters, alike
+from edge.telemetry.counters import Counters, Histogram, alike
 from edge.telemetry.ring import Ring
 from edge.telemetry.windows import Windows
 
@@ -30,6 +30,9 @@ class _Tally:
 class Recorder:
     """Counts, logs and remembers exchanges; never waits, never raises.
 
+    Attributes:
+        loop_lag: by how much the event loop was late, each time that was looked at.
+
     Args:
         clock: where the seconds of the windows come from.
         sites: the names of the sites there are; any other is counted as OTHER.
@@ -38,6 +41,7 @@ class Recorder:
 
     def __init__(self, clock: Clock, sites: Iterable[str], access_log: AccessLog | None = None) -> None:
         self.ring = Ring(RING_CAPACITY)
+        self.loop_lag = Histogram()
         self.access_log = access_log
         self._counters = Counters(sites)
         self._windows = Windows(clock)
