@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +103,27 @@ async def test_the_admin_plane_tells_the_same_to_whoever_may_read(tmp_path: Path
         ):
             async with session.get(f"http://{admin}{wrong}", headers=headers) as response:
                 assert (response.status, response.content_type) == (400, "application/problem+json")
+
+
+async def test_what_happens_to_a_node_is_streamed(tmp_path: Path) -> None:
+    admin, tokens = f"127.0.0.1:{free_port()}", tmp_path / "tokens"
+    options = ("--admin", admin, "--admin-token-file", str(tokens), "--workers", "2")
+    async with edge("http://127.0.0.1:1", tmp_path / "cache", *options) as node, client() as session:
+        (secret,) = [path for path in tmp_path.iterdir() if path.name.endswith(".secret")]
+        headers = {"Host": admin, "Authorization": f"Bearer {secret.read_text().strip()}"}
+        async with session.get(f"http://{admin}/v1/events", headers=headers) as stream, asyncio.timeout(30):
+
+            async def heard() -> dict:
+                while not (line := await stream.content.readline()).startswith(b"data: "):
+                    assert line, "the stream has ended"
+                return json.loads(line[6:])
+
+            node.process.send_signal(signal.SIGHUP)
+            assert (await heard())["kind"] == "reload"
+            children = Path(f"/proc/{node.process.pid}/task/{node.process.pid}/children").read_text().split()
+            os.kill(int(children[-1]), signal.SIGKILL)
+            ended = await heard()
+            assert (ended["kind"], ended["about"][:7]) == ("worker-ended", "worker ")
+            assert (await heard())["kind"] == "worker-restarted"
+            node.process.send_signal(signal.SIGTERM)
+            assert await stream.content.read() is not None
