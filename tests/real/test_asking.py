@@ -92,6 +92,10 @@ async def test_the_admin_plane_tells_the_same_to_whoever_may_read(tmp_path: Path
         url = f"http://{admin}/v1/explain?url=http://site.test/images/dawn.png&header=Accept-Encoding:br"
         async with session.get(url, headers=headers) as response:
             assert (response.status, (await response.json())["outcome"]) == (200, "hit")
+        async with session.get(f"http://{admin}/v1/top?by=misses&n=9", headers=headers) as response:
+            assert (response.status, (await response.json())["leaders"]) == (
+                200, [{"host": "site.test", "path": "/images/dawn.png", "weight": 1, "excess": 0}],
+            )  # fmt: skip
         async with session.get(f"http://{admin}/v1/log?q=status==200&n=1", headers=headers) as response:
             assert (response.status, len((await response.json())["lines"])) == (200, 1)
         for wrong in (
@@ -100,6 +104,8 @@ async def test_the_admin_plane_tells_the_same_to_whoever_may_read(tmp_path: Path
             "/v1/log?n=0",
             "/v1/log?n=x",
             "/v1/log?q=(",
+            "/v1/top?by=beauty",
+            "/v1/top?n=501",
         ):
             async with session.get(f"http://{admin}{wrong}", headers=headers) as response:
                 assert (response.status, response.content_type) == (400, "application/problem+json")
