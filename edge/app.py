@@ -10,6 +10,7 @@ from edge.config.model import Config
 from edge.config.model import Listener as ListenerConfig
 from edge.config.model import Origin as OriginConfig
 from edge.config.model import Site as SiteConfig
+from edge.control.tokens import reader
 from edge.downstream.tls_contexts import TlsContexts
 from edge.errors import ParseError
 from edge.exchange.context import Context
@@ -54,7 +55,8 @@ def make_driver(
 ) -> Driver:
     """Return the driver for a configuration."""
     tunnels = TunnelLimits(config.limits.tunnels, config.limits.tunnel_idle)
-    context = Context(store, origins, recorder, clock, config.node.encode("ascii"), purges, ring, tunnels)
+    may_debug = reader(config.admin.token_file)
+    context = Context(store, origins, recorder, clock, config.node.encode("ascii"), purges, ring, tunnels, may_debug)
     return Driver(make_sites(config), context)
 
 

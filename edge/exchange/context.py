@@ -1,6 +1,6 @@
 """What every part of the exchange works with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from edge.clock import Clock
@@ -11,7 +11,10 @@ from edge.ports import Purges, Ring, Store, Telemetry, Upstream
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The ports of a node, and its name as it stands in Via, Cache-Status and CDN-Loop; no ring for a lone worker."""
+    """The ports of a node, and its name as it stands in Via, Cache-Status and CDN-Loop; no ring for a lone worker.
+
+    `may_debug` tells whether a value of Edge-Debug is a token that may read.
+    """
 
     store: Store
     origins: Mapping[str, Upstream]
@@ -21,3 +24,4 @@ class Context:
     purges: Purges = field(default_factory=UnwrittenPurges)
     ring: Ring | None = None
     tunnels: TunnelLimits = field(default_factory=TunnelLimits)
+    may_debug: Callable[[bytes], bool] = lambda _token: False

@@ -29,6 +29,7 @@ from edge.errors import (
 from edge.exchange.asking import Asking, Question
 from edge.exchange.collapsing import Collapsing
 from edge.exchange.context import Context
+from edge.exchange.debugging import DEBUG, debug_lines
 from edge.exchange.deliver import error_response, pass_through, refuse
 from edge.exchange.exchange import Exchange
 from edge.exchange.explaining import FROM_CACHE, MAX_LOOPS, REFUSED_METHODS, Explaining
@@ -232,6 +233,8 @@ class Driver:
 
     async def _answer(self, ex: Exchange) -> None:
         request, site = ex.request, ex.site
+        if (token := request.fields.get(DEBUG)) is not None and self._context.may_debug(token):
+            ex.debug = debug_lines(await self.explaining.explain(request))
         if request.method == b"PURGE" and may_purge(ex):
             ex.key = cache_key(ex.target, site.key)
             await purge_target(self._context, ex)

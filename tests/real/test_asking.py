@@ -133,3 +133,24 @@ async def test_what_happens_to_a_node_is_streamed(tmp_path: Path) -> None:
             assert (await heard())["kind"] == "worker-restarted"
             node.process.send_signal(signal.SIGTERM)
             assert await stream.content.read() is not None
+
+
+async def test_whoever_may_read_gets_the_decisions_with_the_answer(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    options = ("--admin", f"127.0.0.1:{free_port()}", "--admin-token-file", str(tokens), "--workers", "2")
+    async with demo_origin() as origin, edge(origin.url, tmp_path / "cache", *options) as node:
+        secret = tokens.with_name("tokens.secret").read_text().strip()
+        for number in range(8):
+            # A client of its own for each, so that both workers answer some; only one of them owns the key.
+            async with (
+                client() as session,
+                session.get(f"{node.url}/images/dawn.png", headers={"Edge-Debug": secret}) as response,
+            ):
+                told = ", ".join(response.headers.getall("Edge-Debug"))
+                assert "lookup; finding=" in told
+                assert ("lifetime; finding=" in told) is (number > 0)
+        async with (
+            client() as session,
+            session.get(f"{node.url}/images/dawn.png", headers={"Edge-Debug": "wrong"}) as response,
+        ):
+            assert "Edge-Debug" not in response.headers
