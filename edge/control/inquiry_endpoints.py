@@ -1,6 +1,6 @@
 """What the admin plane answers about requests: those that were, and one that may come."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import get_args
 
 import msgspec
@@ -34,10 +34,7 @@ def _explain(inquiries: Inquiries) -> Endpoint:
             request.query.get("method", "GET"),
             [(name.strip(), value.strip()) for name, _, value in fields],
         )
-        try:
-            return answer(await inquiries.explain(question))
-        except Unanswered as error:
-            return problem(400, f"{error}.")
+        return await _answered(inquiries.explain(question))
 
     return Endpoint(
         "GET", "/v1/explain", "Say what would happen to a request now, and why, decision by decision.", explain,
@@ -55,10 +52,7 @@ def _log(inquiries: Inquiries) -> Endpoint:
         count = _count(request, MOST)
         if count is None:
             return problem(400, f"n is a number from 1 to {MOST}.")
-        try:
-            return answer(await inquiries.log(AboutLog(request.query.get("q", ""), count)))
-        except Unanswered as error:
-            return problem(400, f"{error}.")
+        return await _answered(inquiries.log(AboutLog(request.query.get("q", ""), count)))
 
     return Endpoint(
         "GET", "/v1/log", "Return the last exchanges that a query accepts, the newest first.", log,
@@ -79,10 +73,7 @@ def _top(inquiries: Inquiries) -> Endpoint:
             by = msgspec.convert(request.query.get("by", "hits"), By)
         except msgspec.ValidationError:
             return problem(400, f"by is one of {', '.join(get_args(By))}.")
-        try:
-            return answer(await inquiries.top(AboutTop(by, count)))
-        except Unanswered as error:
-            return problem(400, f"{error}.")
+        return await _answered(inquiries.top(AboutTop(by, count)))
 
     return Endpoint(
         "GET", "/v1/top", "Return the URLs, without their queries, that lead since the workers began.", top,
@@ -92,6 +83,13 @@ def _top(inquiries: Inquiries) -> Endpoint:
             ("n", f"How many at most: {USUAL} by default, {MOST_LEADERS} at most."),
         ),
     )  # fmt: skip
+
+
+async def _answered(asked: Awaitable[object]) -> web.Response:
+    try:
+        return answer(await asked)
+    except Unanswered as error:
+        return problem(400, f"{error}.")
 
 
 def _count(request: web.Request, most: int) -> int | None:
