@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -87,7 +88,9 @@ class Node:
         supervisor.happened = self._happened
         self._inquiries = Inquiries(supervisor.ask)
         if self._left is not None:
-            self._ended = _decode(self._left.numbers)
+            self._ended = replace(
+                _decode(self._left.numbers), is_configured=True, configured_at=self._ended.configured_at
+            )
             await supervisor.adopt(self._left)
         commands = Commands(
             {"reload": lambda _: supervisor.reload(), "upgrade": supervisor.upgrade},
