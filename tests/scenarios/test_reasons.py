@@ -32,6 +32,7 @@ from edge.testing.responder import RecordingResponder
 from edge.testing.store import MemoryStore, MemoryWriter
 from edge.testing.upstream import Answer
 from tests.exchange.test_ranging import RULES, RangeOrigin
+from tests.exchange.test_variants import RULES as COMPRESSION
 from tests.exchange.world import ETAG, FRESH, STALE, Got, World
 from tests.scenarios.visiting import Visitor, get, message, post
 
@@ -194,17 +195,19 @@ async def test_what_is_not_stored(world: World, unstored: Unstored) -> None:
     assert_documented(unstored.token, told)
 
 
-async def test_what_the_disk_had_better_not_take(world: World) -> None:
-    class Declining(MemoryStore):
-        async def writer(self, key: bytes, **about) -> MemoryWriter:
-            writer = await super().writer(key, **about)
-            writer.is_admitted = False
-            return writer
+class Declining(MemoryStore):
+    """A store that keeps nothing for longer than others need it."""
 
-    object.__setattr__(world.driver._context, "store", Declining())
-    got = await world.get()
-    assert got.record.detail == "not-admitted"
-    assert_documented("not-admitted", await told_by(world, path=b"/"))
+    async def writer(self, key: bytes, **about) -> MemoryWriter:
+        writer = await super().writer(key, **about)
+        writer.is_admitted = False
+        return writer
+
+
+async def test_what_the_disk_had_better_not_take() -> None:
+    world = World(store=Declining())
+    assert (await world.get()).record.detail == "not-admitted"
+    assert_documented("not-admitted", await told_by(world))
 
 
 Play = Callable[[World], Awaitable[Got]]
@@ -256,18 +259,18 @@ plays("store-damaged")(damaged)
 plays("miss")(damaged)
 
 
-@plays("store")
-async def a_stored_response_that_is_gone(world: World) -> Got:
-    class Failing(MemoryStore):
-        def open(self, *_) -> None:
-            raise StoreError("the disk is gone")
+class Failing(MemoryStore):
+    """A store that finds what it cannot read."""
 
-        def at_hand(self, _) -> None:
-            return None
+    def open(self, *_) -> None:
+        raise StoreError("the disk is gone")
 
-    store = Failing()
-    object.__setattr__(world.driver._context, "store", store)
-    store.heads, store.contents = world.store.heads, world.store.contents
+    def at_hand(self, _) -> None:
+        return None
+
+
+@plays("store", store=Failing())
+async def a_stored_response_that_cannot_be_read(world: World) -> Got:
     await world.warm(Answer(fields=[FRESH], content=[b"x" * (1 << 20)]))
     return await world.get()
 
@@ -297,6 +300,13 @@ async def another_representation_between_two_parts(world: World) -> Got:
     await world.settle()
     origin.content, origin.etag = bytes(reversed(origin.content)), b'"v2"'
     return await world.get((b"range", b"bytes=10-39"))
+
+
+@plays("origin-undecodable", compression=COMPRESSION)
+async def a_content_that_is_not_what_it_says(world: World) -> Got:
+    fields = [FRESH, (b"content-type", b"text/html"), (b"content-encoding", b"gzip")]
+    world.upstream.answers(Answer(fields=fields, content=[b"no gzip" * 1000]))
+    return await world.get()
 
 
 @plays("internal")
