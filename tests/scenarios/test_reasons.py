@@ -349,7 +349,7 @@ async def test_what_goes_wrong(token: str, play: Play, about: dict) -> None:
     world = World(**about)
     got = await play(world)
     assert token in tokens(got)
-    if got.record.detail == token and got.responder.head is not None and got.record.cache_status:
+    if got.record.detail == token and got.record.complete and got.record.cache_status:
         # What `edge get` says of it.
         said = sentence(got.status, got.record.cache_status.decode(), "0")
         assert reasons.DETAILS[token].sentence in said
