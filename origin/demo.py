@@ -29,7 +29,7 @@ Try this in another terminal, each line twice:
 and then purge what was stored, and see what the edge would do now, and why:
 
   {origin_command} purge --url {edge}/images/dawn.png --node {admin} --token-file {token}.secret
-  {command} explain {edge}/images/dawn.png --cache {cache}
+  {command} explain --cache {cache} {edge}/images/dawn.png
 
 or in a browser: {edge}/ is the sample site, {admin}/ui is the dashboard.
 Requests are shown below.  Ctrl-C stops both programs.
@@ -65,14 +65,11 @@ async def demonstrate(say: Say) -> None:
             ) as (edge, (url, secure)),
         ):  # fmt: skip
             ca = Path(cache, "tls", "ca.pem")
-            named = {"edge": url, "secure": secure, "ca": ca, "origin": at, "admin": f"http://{admin}"}
-            commands = {
-                "command": _command("edge"),
-                "origin_command": _command("origin"),
-                "cache": cache,
-                "token": token,
-            }
-            say(_WELCOME.format(**named, **commands))
+            named = {
+                "edge": url, "secure": secure, "ca": ca, "cache": cache, "token": token, "origin": at,
+                "admin": f"http://{admin}", "command": _command("edge"), "origin_command": _command("origin"),
+            }  # fmt: skip
+            say(_WELCOME.format(**named))
             await _until(stop, {"the origin": origin, "the edge": edge}, say)
 
 

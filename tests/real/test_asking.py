@@ -52,7 +52,7 @@ async def test_the_commands_tell_what_all_workers_know(tmp_path: Path) -> None:
         code, told, _ = await command("stat", "--cache", cache, "--json")
         assert json.loads(told)["totals"]["requests"] == 12
         code, told, _ = await command("stat", "--cache", cache)
-        assert "totals.requests              12\n" in told
+        assert "totals.requests                  12\n" in told
 
 
 @pytest.mark.parametrize(
