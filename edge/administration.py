@@ -6,7 +6,8 @@ from functools import partial
 
 from edge.clock import Clock
 from edge.config.model import Config
-from edge.control import compatible, inquiry_endpoints, purge_endpoints, push_endpoints, tokens
+from edge.control import compatible, event_endpoints, inquiry_endpoints, purge_endpoints, push_endpoints, tokens
+from edge.control.events import Events
 from edge.control.idempotency import Idempotency
 from edge.control.inquiries import Inquiries
 from edge.control.purging import Purging
@@ -26,7 +27,7 @@ log = logging.getLogger("edge")
 
 
 def make_control(
-    config: Config, sources: Sources, purging: Purging, pushing: Pushing, inquiries: Inquiries
+    config: Config, sources: Sources, purging: Purging, pushing: Pushing, inquiries: Inquiries, events: Events
 ) -> Control:  # fmt: skip
     """Return the admin plane; TokenError if its tokens cannot be used."""
     idempotency = Idempotency(config.cache.path / "admin")
@@ -35,6 +36,7 @@ def make_control(
         *purge_endpoints.endpoints(purging, idempotency),
         *push_endpoints.endpoints(pushing),
         *inquiry_endpoints.endpoints(inquiries),
+        *event_endpoints.endpoints(events),
         *shapes,
     ]  # fmt: skip
     return Control(sources, more=more, tokens=_open_tokens(config))
@@ -48,6 +50,7 @@ def make_purging(
     clock: Clock,
     flush: Callable[[], Awaitable[None]],
     count: Callable[[str], None],
+    tell: Callable[[str, str], None],
 ) -> Purging:
     """Return what the admin plane purges with."""
     path = config.cache.path
@@ -57,8 +60,9 @@ def make_purging(
         *(path / FOLDER / site.name for site in config.sites if site.quota is not None),
     ]
     return Purging(
-        purges, partial(_policy_of, sites), clock=clock, node=config.node, stores=stores, flush=flush, count=count
-    )
+        purges, partial(_policy_of, sites), clock=clock, node=config.node, stores=stores, flush=flush, count=count,
+        tell=tell,
+    )  # fmt: skip
 
 
 def make_pushing(config: Config, sites: Sites, inquiries: Inquiries) -> Pushing:

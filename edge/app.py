@@ -11,6 +11,7 @@ from edge.config.model import Config
 from edge.config.model import Listener as ListenerConfig
 from edge.config.model import Origin as OriginConfig
 from edge.config.model import Site as SiteConfig
+from edge.control.tokens import reader
 from edge.downstream.tls_contexts import TlsContexts
 from edge.errors import ParseError
 from edge.exchange.context import Context
@@ -56,7 +57,10 @@ def make_driver(
 ) -> Driver:
     """Return the driver for a configuration."""
     tunnels = TunnelLimits(config.limits.tunnels, config.limits.tunnel_idle)
-    context = Context(store, origins, recorder, clock, config.node.encode("ascii"), purges, ring, tunnels, codecs)
+    context = Context(
+        store, origins, recorder, clock, config.node.encode("ascii"), purges, ring, tunnels, codecs,
+        may_debug=reader(config.admin.token_file),
+    )  # fmt: skip
     return Driver(make_sites(config), context)
 
 

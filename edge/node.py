@@ -7,6 +7,8 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from edge.clock import SystemClock
 from edge.config.errors import ConfigError
 from edge.config.model import Config
 from edge.config.show import show
+from edge.control.events import Events
 from edge.control.inquiries import AboutLog, AboutRequest, Inquiries
 from edge.downstream.listener import bind
 from edge.errors import EdgeError
@@ -32,7 +35,7 @@ from edge.supervisor.page import Page
 from edge.supervisor.paths import CONTROL_FOLDER
 from edge.supervisor.plan import Plan, State, find
 from edge.supervisor.supervisor import Supervisor
-from edge.tasks import cancel_all
+from edge.tasks import cancel_all, spawn
 from edge.telemetry.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -44,6 +47,9 @@ log = logging.getLogger("edge.node")
 
 # What the admin plane needs, and nothing else: importing it takes as long as all the rest of the start.
 _OF_CONTROL = ("importlib.metadata", "edge.administration", "edge.telemetry.metrics")
+
+# How often what changes without anybody telling is looked at.
+_LOOK_SECONDS = 5.0
 
 _decode = msgspec.msgpack.Decoder(Snapshot).decode
 
@@ -59,7 +65,9 @@ class Node:
 
     def __init__(self, config: Config, load: Callable[[], Config], become: Become) -> None:
         self._config, self._load, self._become = config, load, become
-        self._ended = Snapshot()
+        self._clock = SystemClock()
+        self._events = Events(self._clock)
+        self._ended = Snapshot(configured_at=self._clock.now())
         self._left: State | None = find()
         self._notify = Notify(os.environ)
         self._sockets = listening.Sockets(bind)
@@ -77,9 +85,12 @@ class Node:
         self._hold_sockets(plan)
         bound = self._sockets.open(plan.addresses)
         self._nodes = supervisor = self._supervisor()
+        supervisor.happened = self._happened
         self._inquiries = Inquiries(supervisor.ask)
         if self._left is not None:
-            self._ended = _decode(self._left.numbers)
+            self._ended = replace(
+                _decode(self._left.numbers), is_configured=True, configured_at=self._ended.configured_at
+            )
             await supervisor.adopt(self._left)
         commands = Commands(
             {"reload": lambda _: supervisor.reload(), "upgrade": supervisor.upgrade},
@@ -100,6 +111,7 @@ class Node:
             await supervisor.run(plan, begun)
         finally:
             commands.stop()
+            self._events.end()
             if self._control is not None:
                 await self._control.stop()
             if self._purges is not None:
@@ -175,20 +187,24 @@ class Node:
             metrics=self._metrics,
             unready=self._unready,
         )
-        config, clock = self._config, SystemClock()
+        config, clock = self._config, self._clock
         self._purges = await asyncio.to_thread(open_purges, config, clock, self._page)
         purging = make_purging(
-            config, make_sites(config), self._purges, clock=clock, flush=self._flush, count=self._count
-        )
+            config, make_sites(config), self._purges, clock=clock, flush=self._flush, count=self._count,
+            tell=self._events.add,
+        )  # fmt: skip
         try:
             pushing = await asyncio.to_thread(make_pushing, config, make_sites(config), self._inquiries)
-            self._control = await asyncio.to_thread(make_control, config, sources, purging, pushing, self._inquiries)
+            self._control = await asyncio.to_thread(
+                make_control, config, sources, purging, pushing, self._inquiries, self._events
+            )
             url = await self._control.start(address.host, address.port)
         except EdgeError as error:
             raise StartError(str(error)) from error
         except OSError as error:
             raise StartError(f"the admin plane cannot listen on {address}: {error.strerror}") from error
         log.info("admin plane on %s", url)
+        _ = spawn(self._look_on(), name="look-on")
 
     async def _explain(self, question: bytes) -> object:
         return await self._inquiries.explain(msgspec.json.decode(question, type=AboutRequest))
@@ -221,6 +237,27 @@ class Node:
     def _count(self, event: str) -> None:
         """Count what happened in the admin plane."""
         self._ended.events[event] = self._ended.events.get(event, 0) + 1
+
+    def _happened(self, word: str, sentence: str) -> None:
+        """Take note of what the supervisor tells."""
+        self._events.add(word, sentence)
+        if word == "reload":
+            self._ended.is_configured, self._ended.configured_at = True, self._clock.now()
+        elif word == "reload-refused":
+            self._ended.is_configured = False
+
+    async def _look_on(self) -> None:
+        """Take note of what changes without anybody telling."""
+        before = await self._snapshot()
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = await self._snapshot()
+            if now.store.is_storing is not before.store.is_storing:
+                self._events.add("storing" if now.store.is_storing else "not-storing")
+            for name, not_after in now.certificates.items():
+                if before.certificates.get(name, not_after) != not_after:
+                    self._events.add("certificate", f"{name}, good until {_day(not_after)}")
+            before = now
 
     def _add_ended(self, told: Told) -> None:
         self._ended.add(_decode(told.numbers).totals_only())
@@ -257,6 +294,10 @@ async def _check_program() -> list[str]:
     if process.returncode == 0:
         return []
     return errors.decode(errors="replace").strip().splitlines()[-5:] or ["the new program cannot be run"]
+
+
+def _day(when: float) -> str:
+    return datetime.fromtimestamp(when, UTC).date().isoformat()
 
 
 def _urls(config: Config, bound: Sequence[socket.socket]) -> list[str]:

@@ -103,7 +103,7 @@ class Worker:
 
     async def run(self, channel: Channel[Order]) -> None:
         """Do what is ordered until told to stop, or until nothing is left to do."""
-        watch = StallWatch(self._config.watchdog.stall, lambda now: self._page.beat(self._begin.slot, now))
+        watch = StallWatch(self._config.watchdog.stall, self._beat)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: spawn(self._leave(channel), name="leave"))
         channel.say(Prepared())
         try:
@@ -113,6 +113,10 @@ class Worker:
             await channel.flush()
             watch.stop()
             channel.close()
+
+    def _beat(self, now: float, late: float) -> None:
+        self._page.beat(self._begin.slot, now)
+        self._recorder.loop_lag.observe([late])
 
     async def _obey(self, channel: Channel[Order]) -> None:
         while True:

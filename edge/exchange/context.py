@@ -1,6 +1,6 @@
 """What every part of the exchange works with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from edge.clock import Clock
@@ -15,7 +15,8 @@ from edge.ports import Codecs, Purges, Ring, Store, Telemetry, Upstream
 class Context:
     """The ports of a node, and its name as it stands in Via, Cache-Status and CDN-Loop.
 
-    There is no ring for a lone worker.  Without codecs, all goes out as it came.
+    There is no ring for a lone worker.  Without codecs, all goes out as it came.  `may_debug` tells whether a value of
+    Edge-Debug is a token that may read.
     """
 
     store: Store
@@ -27,6 +28,7 @@ class Context:
     ring: Ring | None = None
     tunnels: TunnelLimits = field(default_factory=TunnelLimits)
     codecs: Codecs | None = None
+    may_debug: Callable[[bytes], bool] = lambda _token: False
 
     variants: Variants = field(init=False)
 

@@ -31,9 +31,10 @@ from edge.errors import (
 from edge.exchange.asking import Asking, Question
 from edge.exchange.collapsing import Collapsing
 from edge.exchange.context import Context
+from edge.exchange.debugging import DEBUG, debug_lines
 from edge.exchange.deliver import error_response, pass_through, refuse
 from edge.exchange.exchange import Exchange
-from edge.exchange.explaining import FROM_CACHE, REFUSED_METHODS, Explaining
+from edge.exchange.explaining import FROM_CACHE, MAX_LOOPS, REFUSED_METHODS, Explaining
 from edge.exchange.fence import Fence
 from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight
@@ -65,8 +66,6 @@ Work = Callable[[Exchange], Awaitable[None]]
 log = logging.getLogger("edge.exchange")
 
 _ALLOW = FieldSection([(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
-# A request that comes by again is in a loop (RFC 8586).
-_MAX_LOOPS = 0
 _NOBODY = Site(name="", hosts=(), origin="")
 
 
@@ -241,6 +240,8 @@ class Driver:
 
     async def _answer(self, ex: Exchange) -> None:
         request, site = ex.request, ex.site
+        if (token := request.fields.get(DEBUG)) is not None and self._context.may_debug(token):
+            ex.debug = debug_lines(await self.explaining.explain(request))
         if request.method == b"PURGE" and may_purge(ex):
             ex.key = cache_key(ex.target, site.key)
             await purge_target(self._context, ex)
@@ -256,7 +257,7 @@ class Driver:
             ex.start(Response(308, FieldSection([(b"location", location)])), 0, ex.began)
             ex.finish()
             return
-        if loop_count(request.fields, ex.node) > _MAX_LOOPS:
+        if loop_count(request.fields, ex.node) > MAX_LOOPS:
             raise LoopDetected
         is_about_us = request.target.path == b"*" or hops_left(request) == 0
         if request.method == b"OPTIONS" and is_about_us:

@@ -9,7 +9,7 @@ from edge.caching.status import CacheStatus
 from edge.caching.validation import PRECONDITIONS
 from edge.exchange.site import Site
 from edge.ports import Piece, Record, Responder, Source, UpstreamResponse
-from edge.semantics.fields import FieldSection
+from edge.semantics.fields import FieldSection, Line
 from edge.semantics.messages import Request, Response, may_have_content
 from edge.semantics.target import Target
 
@@ -44,7 +44,7 @@ class Exchange:
     """
 
     __slots__ = (
-        "began", "client", "collapsed", "content", "detail", "epoch", "first_byte", "fwd", "is_complete", "is_relayed",
+        "began", "client", "collapsed", "content", "debug", "detail", "epoch", "first_byte", "fwd", "is_complete", "is_relayed",
         "is_stored", "key", "left", "node", "origin_seconds", "origin_status", "outcome", "relayed_status", "request",
         "responder", "selecting", "sent", "site", "status", "target", "trace", "ttl", "wants_answer",
     )  # fmt: skip
@@ -90,6 +90,7 @@ class Exchange:
         self.wants_answer = True
         self.is_relayed = False
         self.relayed_status = b""
+        self.debug: list[Line] = []
 
     def in_background(self, now: float) -> "Exchange":
         """Return an exchange that asks the origin the same for nobody in particular."""
@@ -144,6 +145,8 @@ class Exchange:
         """Return a response with what this hop adds to it."""
         scheme = self.target.scheme
         own = with_own_fields(response.fields, self.site, scheme, self.node, self.cache_status(), self.outcome)
+        if self.debug:
+            own = own.with_lines(*self.debug)
         if self.is_relayed:
             own = own.with_lines((RING, b"%s %s" % (self.outcome.encode("ascii"), self.detail.encode("ascii"))))
         return response.with_fields(own)

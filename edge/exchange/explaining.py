@@ -13,13 +13,16 @@ from edge.caching.derived import originals
 from edge.caching.freshness import age_value, current_age, date_value, freshness
 from edge.caching.reuse import Detail, Fwd, Reuse
 from edge.caching.stored import StoredResponse
+from edge.errors import LoopDetected
 from edge.exchange.context import Context
 from edge.exchange.plan import Failed, NotModified, is_held, plan
 from edge.exchange.purged import judge
 from edge.exchange.site import Site, Sites
+from edge.exchange.tunnel import protocol_of
 from edge.policy.key import apply_query, cache_key
 from edge.policy.learned import Learned
 from edge.semantics.dates import format_date
+from edge.semantics.forwarding import loop_count
 from edge.semantics.messages import Request
 
 #: Methods that a stored response may answer.
@@ -28,6 +31,8 @@ FROM_CACHE = frozenset({b"GET", b"HEAD"})
 REFUSED_METHODS = frozenset({
     b"TRACE", b"TRACK", b"CONNECT", b"PURGE", b"BAN", b"INVALIDATE", b"LINK", b"UNLINK", b"PRI", b"SOURCE",
 })  # fmt: skip
+#: A request that comes by once more than so often is in a loop (RFC 8586).
+MAX_LOOPS = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,11 @@ class Explaining:
         if site.https_port is not None and request.target.scheme == b"http":
             told.found("redirect", f"plain HTTP is sent to https at port {site.https_port}", "setting site[].https")
             return told.ends("refused")
+        if loop_count(request.fields, self._context.node) > MAX_LOOPS:
+            return told.ends("refused", detail=LoopDetected.detail)
+        if (protocol := protocol_of(request, site.upgrade)) is not None:
+            told.found("upgrade", f"the connection is to become {_text(protocol)}", "setting site[].upgrade")
+            return told.ends("forward", fwd=Fwd.BYPASS.value)
         if site.compression is not None:
             request = without_dated_range(request, site.compression)
         target = apply_query(request.target, site.key)

@@ -10,7 +10,9 @@ from edge.semantics.messages import Request, Response
 from edge.semantics.negotiation import normalised_encodings
 
 # Fields that mean nothing further on, that no client may set, or that this hop makes itself.
-_MADE_ANEW = HOP_BY_HOP | UNTRUSTED | {b"host", b"expect", b"content-length", b"accept-encoding", b"via", b"cdn-loop"}
+_MADE_ANEW = HOP_BY_HOP | UNTRUSTED | {
+    b"host", b"expect", b"content-length", b"accept-encoding", b"via", b"cdn-loop", b"edge-debug",
+}  # fmt: skip
 #: Methods whose request content means nothing (RFC 9110 §9.3.1), so that it is not passed on.
 WITHOUT_CONTENT = frozenset({b"GET", b"HEAD"})
 

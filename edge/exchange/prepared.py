@@ -27,7 +27,7 @@ from edge.semantics.messages import Request, Response
 NOT_PLAIN = frozenset({
     b"range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range",
     b"cache-control", b"pragma", b"authorization", b"expect", b"upgrade", b"cdn-loop", b"via", b"max-forwards",
-    b"content-length", b"transfer-encoding",
+    b"content-length", b"transfer-encoding", b"edge-debug",
 })  # fmt: skip
 # Of these, the ones that only choose between an answer and its 304.
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})

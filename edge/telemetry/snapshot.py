@@ -22,6 +22,8 @@ class Snapshot:
         series: requests and octets by (site, method, code, outcome).
         durations: by (site, outcome).
         codings: contents made, octets they were made of and octets they have, by coding.
+        is_configured: whether the configuration in force is the one that was asked for last; the node's own.
+        configured_at: when it came into force; the node's own.
         in_flight, connections, store, origins, certificates: gauges; all others are totals since the start.
     """
 
@@ -31,6 +33,7 @@ class Snapshot:
     durations: dict[Labels, Histogram] = field(default_factory=dict)
     first_byte: Histogram = field(default_factory=Histogram)
     origin_duration: Histogram = field(default_factory=Histogram)
+    loop_lag: Histogram = field(default_factory=Histogram)
     origin_codes: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     events: dict[str, int] = field(default_factory=dict)
@@ -42,6 +45,8 @@ class Snapshot:
     store: StoreStats = NO_STORE
     origins: list[OriginStats] = field(default_factory=list)
     certificates: dict[str, float] = field(default_factory=dict)
+    is_configured: bool = True
+    configured_at: float = 0.0
 
     def add(self, other: "Snapshot") -> None:
         """Add what another process counted; the uptime is that of the older one."""
@@ -58,6 +63,7 @@ class Snapshot:
             self.durations.setdefault(labels, Histogram()).add(duration)
         self.first_byte.add(other.first_byte)
         self.origin_duration.add(other.origin_duration)
+        self.loop_lag.add(other.loop_lag)
         for name in ("origin_codes", "reasons", "events"):
             setattr(self, name, dict(Counter(getattr(self, name)) + Counter(getattr(other, name))))
         for name in ("incomplete", "log_dropped", "in_flight", "connections"):
@@ -122,6 +128,7 @@ def take(recorder: Recorder, gauges: Gauges) -> Snapshot:
         durations=counters.durations,
         first_byte=counters.first_byte,
         origin_duration=counters.origin_duration,
+        loop_lag=recorder.loop_lag,
         origin_codes=counters.origin_codes,
         reasons=counters.reasons,
         events=counters.events,

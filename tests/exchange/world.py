@@ -79,7 +79,7 @@ class World:
     def __init__(self, *, profile: Profile = SAFE, pauses: Pauses | None = None, **site) -> None:
         self.pauses = pauses or Pauses()
         self.clock = ManualClock()
-        self.store = MemoryStore(self.pauses)
+        self.store = site.pop("store", None) or MemoryStore(self.pauses)
         self.upstream = ScriptedUpstream(self.clock, lambda _: Answer(fields=[FRESH]), self.pauses)
         self.telemetry = RecordingTelemetry()
         ring, self.codecs = site.pop("ring", None), NodeCodecs()
