@@ -138,7 +138,7 @@ def question_of(raw: bytes) -> Question:
 class Inquiries:
     """Asks the workers, and makes one answer of theirs."""
 
-    def __init__(self, ask: AskWorkers, placed: Placed) -> None:
+    def __init__(self, ask: AskWorkers, placed: Placed = lambda rule, _site: rule) -> None:
         self._ask, self._placed = ask, placed
 
     async def explain(self, question: AboutRequest) -> Told:

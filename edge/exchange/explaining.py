@@ -162,6 +162,7 @@ class Explaining:
     def _selected(self, told: Explanation, request: Request, site: Site, stored: StoredResponse) -> Explanation:
         now = self._context.clock.now()
         _tell_freshness(told, site, stored, now)
+        told.found("tier", "disk" if self._context.store.at_hand(stored) is None else "memory", "setting cache.memory")
         tags = [_text(tag) for tag in groups.tags(stored.fields)]
         if tags:
             told.found("tags", ", ".join(tags))
