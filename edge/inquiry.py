@@ -96,6 +96,7 @@ class Inquiry:
                 remedies=told.remedies,
                 past=[self._line_of(record) for record in past],
                 is_owner=told.is_owner,
+                site=told.site,
             )
         )
 

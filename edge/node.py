@@ -19,6 +19,7 @@ from edge.app import make_sites, open_purges
 from edge.clock import SystemClock
 from edge.config.errors import ConfigError
 from edge.config.model import Config
+from edge.config.places import placed
 from edge.config.show import show
 from edge.control.events import Events
 from edge.control.inquiries import AboutLog, AboutRequest, Inquiries
@@ -65,6 +66,8 @@ class Node:
 
     def __init__(self, config: Config, load: Callable[[], Config], become: Become) -> None:
         self._config, self._load, self._become = config, load, become
+        # As it was read last, to tell where a setting stands.
+        self._written = config
         self._clock = SystemClock()
         self._events = Events(self._clock)
         self._ended = Snapshot(configured_at=self._clock.now())
@@ -86,7 +89,7 @@ class Node:
         bound = self._sockets.open(plan.addresses)
         self._nodes = supervisor = self._supervisor()
         supervisor.happened = self._happened
-        self._inquiries = Inquiries(supervisor.ask)
+        self._inquiries = Inquiries(supervisor.ask, lambda rule, site: placed(self._written, rule, site))
         if self._left is not None:
             self._ended = replace(
                 _decode(self._left.numbers), is_configured=True, configured_at=self._ended.configured_at
@@ -158,7 +161,8 @@ class Node:
 
     def _loaded(self) -> Plan:
         try:
-            return planned(self._load())
+            self._written = self._load()
+            return planned(self._written)
         except ConfigError as error:
             raise Refused([str(problem) for problem in error.problems]) from error
 

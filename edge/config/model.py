@@ -1,11 +1,11 @@
 """The configuration as the program uses it: typed, complete, immutable.
 
-Every attribute is a setting of `schema.py`, in the unit the reference names (seconds, octets); nothing has a default
-here.
+Every attribute, `places` apart, is a setting of `schema.py`, in the unit the reference names (seconds, octets); nothing
+has a default here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -192,6 +192,8 @@ class Config:
     limits: Limits
     watchdog: Watchdog
     log: Log
+    #: Where each setting was written that was, by its name as the operator writes it.
+    places: Mapping[str, str] = field(compare=False)
 
 
 #: The attributes that hold a table in a table.
@@ -199,9 +201,10 @@ NESTED: dict[str, type] = {"key": SiteKey, "ttl": SiteTtl, "range": SiteRange, "
 Table = TypeVar("Table")
 
 
-def build(values: Mapping[Keys, Value]) -> Config:
+def build(values: Mapping[Keys, Value], places: Mapping[str, str]) -> Config:
     """Return the configuration of `values`, which hold every setting of every table there is."""
     return Config(
+        places=places,
         **{name: values[name,] for name in ("node", "zone", "loop", "workers")},  # type: ignore[arg-type]
         listeners=tuple(_made(Listener, values, ("listen", index)) for index in _members(values, "listen")),
         cache=_made(Cache, values, ("cache",)),

@@ -13,6 +13,8 @@ from edge.telemetry.top import CAPACITY, By
 
 #: Asks every worker that serves, and returns what each answers.
 AskWorkers = Callable[[bytes], Awaitable[Sequence[bytes]]]
+#: Returns a rule with the place of the setting that it names, for a site.
+Placed = Callable[[str, str], str]
 
 
 class AboutRequest(msgspec.Struct, frozen=True, tag="request"):
@@ -66,6 +68,7 @@ class Told(msgspec.Struct):
         remedies: what would have to change for a hit.
         past: the last requests for the same URL, the newest first.
         is_owner: whether the worker that says so fills and validates the key.
+        site: the name of the site that answers, empty without one.
     """
 
     outcome: str
@@ -76,6 +79,7 @@ class Told(msgspec.Struct):
     remedies: list[str]
     past: list[Line]
     is_owner: bool
+    site: str
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
@@ -134,8 +138,8 @@ def question_of(raw: bytes) -> Question:
 class Inquiries:
     """Asks the workers, and makes one answer of theirs."""
 
-    def __init__(self, ask: AskWorkers) -> None:
-        self._ask = ask
+    def __init__(self, ask: AskWorkers, placed: Placed = lambda rule, _site: rule) -> None:
+        self._ask, self._placed = ask, placed
 
     async def explain(self, question: AboutRequest) -> Told:
         """Return what would happen to a request; Unanswered when that cannot be said."""
@@ -147,6 +151,7 @@ class Inquiries:
             reason = reasons.DETAILS[last]
             told.steps.append(Step("last answer", f"{last}: {reason.sentence}", reason.rule))
             told.remedies = [reason.remedy] if reason.remedy else []
+        told.steps = [Step(step.name, step.finding, self._placed(step.rule, told.site)) for step in told.steps]
         return told
 
     async def log(self, question: AboutLog) -> Lines:

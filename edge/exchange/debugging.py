@@ -12,7 +12,11 @@ _MOST, _LONGEST = 32, 512
 def debug_lines(told: Explanation) -> list[Line]:
     """Return an explanation as a structured list (RFC 9651 §3.1), one member a line: its name, what was found, the rule."""
     steps = [*told.steps, *(Step("for-a-hit", remedy) for remedy in told.remedies)]
-    return [(DEBUG, _member(step)) for step in steps[:_MOST]]
+    if len(steps) > _MOST:
+        # What is many are variants: the first steps say what was asked for, the last what came of it.
+        half = _MOST // 2
+        steps = [*steps[: half - 1], Step("omitted", f"{len(steps) - _MOST + 1} steps"), *steps[-half:]]
+    return [(DEBUG, _member(step)) for step in steps]
 
 
 def _member(step: Step) -> bytes:

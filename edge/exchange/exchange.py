@@ -146,7 +146,8 @@ class Exchange:
         scheme = self.target.scheme
         own = with_own_fields(response.fields, self.site, scheme, self.node, self.cache_status(), self.outcome)
         if self.debug:
-            own = own.with_lines(*self.debug)
+            # Nobody on the way may keep what is told here, nor give it to others.
+            own = own.without(*self.site.freshness.targets).with_lines((b"cache-control", b"no-store"), *self.debug)
         if self.is_relayed:
             own = own.with_lines((RING, b"%s %s" % (self.outcome.encode("ascii"), self.detail.encode("ascii"))))
         return response.with_fields(own)

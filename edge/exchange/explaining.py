@@ -10,7 +10,7 @@ from edge import reasons
 from edge.caching import groups, reuse, validation, vary
 from edge.caching.coding import AsItIs, form, offering, without_dated_range
 from edge.caching.derived import originals
-from edge.caching.freshness import age_value, current_age, date_value, freshness
+from edge.caching.freshness import Lifetime, age_value, current_age, date_value, freshness
 from edge.caching.reuse import Detail, Fwd, Reuse
 from edge.caching.stored import StoredResponse
 from edge.errors import LoopDetected
@@ -33,6 +33,12 @@ REFUSED_METHODS = frozenset({
 })  # fmt: skip
 #: A request that comes by once more than so often is in a loop (RFC 8586).
 MAX_LOOPS = 0
+
+# Where a lifetime comes from that the origin does not state.
+_LIFETIME_SETTINGS = {
+    Lifetime.DEFAULT: "setting site[].ttl.default",
+    Lifetime.HEURISTIC: "setting site[].ttl.heuristic",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class Explanation:
         remedies: what would have to change for a hit.
         is_owner: whether this worker is the one that fills and validates the key.
         key: the cache key, empty when no site answers.
+        site: the name of the site that answers, empty without one.
     """
 
     outcome: str = "forward"
@@ -67,6 +74,7 @@ class Explanation:
     remedies: list[str] = field(default_factory=list)
     is_owner: bool = True
     key: bytes = b""
+    site: str = ""
 
     def found(self, name: str, finding: str, rule: str = "") -> None:
         """Add a step."""
@@ -98,6 +106,7 @@ class Explaining:
         if site is None:
             told.found("site", f"no site has the host {_text(request.target.host)}", "setting site[].hosts")
             return told.ends("refused", detail="unknown-authority")
+        told.site = site.name
         told.found("site", f"{site.name}, whose origin is {site.origin}", "setting site[].hosts")
         if site.https_port is not None and request.target.scheme == b"http":
             told.found("redirect", f"plain HTTP is sent to https at port {site.https_port}", "setting site[].https")
@@ -153,6 +162,7 @@ class Explaining:
     def _selected(self, told: Explanation, request: Request, site: Site, stored: StoredResponse) -> Explanation:
         now = self._context.clock.now()
         _tell_freshness(told, site, stored, now)
+        told.found("tier", "disk" if self._context.store.at_hand(stored) is None else "memory", "setting cache.memory")
         tags = [_text(tag) for tag in groups.tags(stored.fields)]
         if tags:
             told.found("tags", ", ".join(tags))
@@ -194,8 +204,9 @@ def _tell_freshness(told: Explanation, site: Site, stored: StoredResponse, now: 
         for name in (b"cache-control", *site.freshness.targets, b"expires", b"last-modified")
         for value in stored.fields.values(name)
     ]
+    rule = _LIFETIME_SETTINGS.get(facts.source, "RFC 9111 §4.2.1")
     told.found(
-        "lifetime", f"{facts.lifetime} s, by {facts.source.value} ({'; '.join(said) or 'no field states one'})", "RFC 9111 §4.2.1"
+        "lifetime", f"{facts.lifetime} s, by {facts.source.value} ({'; '.join(said) or 'no field states one'})", rule
     )  # fmt: skip
     arrived = stored.response_time
     apparent = max(0, int(arrived) - date_value(stored.fields, arrived))

@@ -30,11 +30,20 @@ async def test_who_may_read_gets_every_decision(debugged: World) -> None:
     got = await debugged.get(TOKEN)
     assert got.cache_status == "hit; ttl=53"
     told = dict(steps(got))
-    assert list(told) == ["site", "key", "lookup", "variant", "lifetime", "age", "tags", "outcome"]
+    assert list(told) == ["site", "key", "lookup", "variant", "lifetime", "age", "tier", "tags", "outcome"]
     assert told["lifetime"]["finding"] == "60 s, by max-age (cache-control: max-age=60)"
     assert told["age"]["finding"].startswith("7 s = ")
     assert told["age"]["rule"] == "RFC 9111 section 4.2.3"
     assert told["tags"]["finding"] == "news"
+
+
+async def test_what_is_told_is_kept_by_nobody_on_the_way(debugged: World) -> None:
+    await debugged.warm(Answer(fields=[FRESH, (b"cdn-cache-control", b"max-age=60")], content=[b"x"]))
+    told, plain = await debugged.get(TOKEN), await debugged.get()
+    assert told.head.fields.values(b"cache-control") == [b"max-age=60", b"no-store"]
+    assert told.field(b"cdn-cache-control") is None
+    assert plain.head.fields.values(b"cache-control") == [b"max-age=60"]
+    assert plain.field(b"cdn-cache-control") == b"max-age=60"
 
 
 async def test_a_miss_says_what_would_make_it_a_hit(debugged: World) -> None:
@@ -73,6 +82,7 @@ def test_what_is_told_is_bounded_and_well_formed() -> None:
     told = Explanation(steps=[Step("key", 'a "b" \\ ü\n' + "x" * 1000)] * 100)
     lines = FieldSection(debug_lines(told)).values(DEBUG)
     assert len(lines) == 32
+    assert lines[15] == b'omitted; finding="69 steps"'
     ((name, parameters),) = http_sf.parse(lines[0], tltype="list")
     assert (str(name), len(parameters["finding"])) == ("key", 512)
     assert parameters["finding"].startswith('a "b" \\ \\xfc\\x0a')

@@ -37,6 +37,7 @@ async def test_the_commands_tell_what_all_workers_know(tmp_path: Path) -> None:
         assert code == 0
         assert "HIT: it would be answered from what is stored; it is fresh" in told
         assert "86400 s, by max-age" in told
+        assert "[setting site[0].hosts: command line]" in told
         code, told, _ = await command("explain", "http://site.test/nowhere", "--cache", cache, "--json")
         explained = json.loads(told)
         assert (explained["outcome"], explained["fwd"]) == ("forward", "uri-miss")
