@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.caching.freshness import FreshnessRules
-from edge.certificates import Certificates
+from edge.certificates import Certificates, acme_folder, uses_acme
 from edge.clock import Clock
 from edge.config.model import Config
 from edge.config.model import Listener as ListenerConfig
@@ -54,7 +54,9 @@ def make_driver(
 ) -> Driver:
     """Return the driver for a configuration."""
     tunnels = TunnelLimits(config.limits.tunnels, config.limits.tunnel_idle)
-    context = Context(store, origins, recorder, clock, config.node.encode("ascii"), purges, ring, tunnels)
+    challenges = acme_folder(config) if uses_acme(config) else None
+    node = config.node.encode("ascii")
+    context = Context(store, origins, recorder, clock, node, purges, ring, tunnels, challenges)
     return Driver(make_sites(config), context)
 
 

@@ -7,13 +7,16 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from edge.acme.keeper import Keeper
 from edge.app import make_sites, open_purges
+from edge.certificates import acme_folder, acme_groups, acme_validity, uses_acme
 from edge.clock import SystemClock
 from edge.config.errors import ConfigError
 from edge.config.model import Config
@@ -32,7 +35,7 @@ from edge.supervisor.page import Page
 from edge.supervisor.paths import CONTROL_FOLDER
 from edge.supervisor.plan import Plan, State, find
 from edge.supervisor.supervisor import Supervisor
-from edge.tasks import cancel_all
+from edge.tasks import cancel_all, spawn
 from edge.telemetry.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -63,6 +66,9 @@ class Node:
         self._left: State | None = find()
         self._notify = Notify(os.environ)
         self._sockets = listening.Sockets(bind)
+        self._loaded_last = config
+        self._kept: object = None
+        self._keeping: asyncio.Task[None] | None = None
         self._exposition: Exposition
         self._purges: NodePurges | None = None
         self._control: Control | None = None
@@ -77,6 +83,7 @@ class Node:
         self._hold_sockets(plan)
         bound = self._sockets.open(plan.addresses)
         self._nodes = supervisor = self._supervisor()
+        supervisor.reloaded = self._keep_certificates
         self._inquiries = Inquiries(supervisor.ask)
         if self._left is not None:
             self._ended = _decode(self._left.numbers)
@@ -91,6 +98,7 @@ class Node:
 
             async def begun() -> None:
                 # Clients are served already.
+                self._keep_certificates()
                 await asyncio.to_thread(self._import_control)
                 await self._start_control()
                 ready(_urls(self._config, bound))
@@ -146,9 +154,32 @@ class Node:
 
     def _loaded(self) -> Plan:
         try:
-            return planned(self._load())
+            self._loaded_last = self._load()
         except ConfigError as error:
             raise Refused([str(problem) for problem in error.problems]) from error
+        return planned(self._loaded_last)
+
+    def _keep_certificates(self) -> None:
+        """See to the certificates that the configuration in force has from an authority."""
+        config = self._loaded_last
+        groups = acme_groups(config) if uses_acme(config) else []
+        # An order in progress is not disturbed by a reload that has nothing to do with it.
+        if self._kept == (kept := (config.acme, groups)):
+            return
+        self._kept = kept
+        if self._keeping is not None:
+            self._keeping.cancel()
+        if not groups:
+            return
+        # It brings an HTTP client and a second TLS, which only few nodes need.
+        from edge.acme.issuing import Authority, issue  # noqa: PLC0415
+
+        settings, folder = config.acme, acme_folder(config)
+        authority = Authority(settings.directory, settings.contact, settings.ca_file, settings.challenges)
+        keeper = Keeper(
+            folder, partial(issue, authority, folder), partial(acme_validity, folder), SystemClock(), self._count
+        )
+        self._keeping = spawn(keeper.keep_up(groups), name="acme")
 
     def _import_control(self) -> None:
         if self._config.admin.address is not None:

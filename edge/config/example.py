@@ -18,6 +18,7 @@ _SAMPLES: dict[str, object] = {
     "site[].quota": "2GiB",
     "listen[].address": "127.0.0.1:8080",
     "listen[].tls": "internal",
+    "acme.ca_file": "/etc/foreland/authority.pem",
     "listen[].client_ca": "/etc/foreland/clients.pem",
     "admin.token_file": "/etc/foreland/admin.token",
     "origins.NAME.urls": ["http://127.0.0.1:8000"],

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from edge.clock import Clock
 from edge.exchange.tunnel_limits import TunnelLimits
 from edge.exchange.unwritten import UnwrittenPurges
-from edge.ports import Purges, Ring, Store, Telemetry, Upstream
+from edge.ports import Challenges, Purges, Ring, Store, Telemetry, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,4 @@ class Context:
     purges: Purges = field(default_factory=UnwrittenPurges)
     ring: Ring | None = None
     tunnels: TunnelLimits = field(default_factory=TunnelLimits)
+    challenges: Challenges | None = None

@@ -26,6 +26,7 @@ from edge.errors import (
     UpstreamError,
 )
 from edge.exchange.asking import Asking, Question
+from edge.exchange.challenge import answers_challenge, may_be_challenge
 from edge.exchange.collapsing import Collapsing
 from edge.exchange.context import Context
 from edge.exchange.deliver import error_response, pass_through, refuse
@@ -118,6 +119,8 @@ class Driver:
 
         `over` is called once the answer has ended, which may be before this returns.
         """
+        if self._context.challenges is not None and may_be_challenge(request):
+            return False
         self.in_flight += 1
         if self._short.begin(request, responder, client, over):
             return True
@@ -214,6 +217,8 @@ class Driver:
 
     async def _answer(self, ex: Exchange) -> None:
         request, site = ex.request, ex.site
+        if self._context.challenges is not None and await answers_challenge(self._context, ex):
+            return
         if request.method == b"PURGE" and may_purge(ex):
             ex.key = cache_key(ex.target, site.key)
             await purge_target(self._context, ex)

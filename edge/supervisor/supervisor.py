@@ -40,6 +40,7 @@ class Supervisor:
 
     Attributes:
         problems: what kept this program from taking over from the one before.
+        reloaded: called when a configuration was loaded again and is in force.
 
     Args:
         load: returns the plan of the configuration as it is now; Refused when there is a problem with it.
@@ -61,6 +62,7 @@ class Supervisor:
         numbers: Callable[[], bytes],
         become: Become | None = None,
     ) -> None:
+        self.reloaded: Callable[[], None] = lambda: None
         self._load, self._check, self._ended, self._numbers = load, check, ended, numbers
         self._sockets, self._page, self._notify = sockets, page, notify
         self._workers = Workers(page, self._begin_to_watch, become)
@@ -170,6 +172,7 @@ class Supervisor:
             finally:
                 self._tell_ready()
         log.info("reloaded")
+        self.reloaded()
         return []
 
     async def upgrade(self, reply: int | None) -> list[str]:
