@@ -202,11 +202,5 @@ class PurgeNotWritten(StoreError):
     detail = "purge-not-written"
 
 
-class NotIssued(EdgeError):
-    """A certificate authority does not issue the certificate that was asked for, or cannot be asked."""
-
-    detail = "not-issued"
-
-
 class InternalError(EdgeError):
     """A bug."""

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -91,7 +91,3 @@ def write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     new.replace(path)
-
-
-#: Issues a certificate for some names and puts it in its file; blocks.  NotIssued says why it could not.
-Issue = Callable[[tuple[str, ...]], None]

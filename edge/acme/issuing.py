@@ -20,7 +20,7 @@ from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
 
 from edge.acme.folder import Folder, alpn_name, write
-from edge.errors import NotIssued
+from edge.acme.keeper import NotIssued
 
 Challenge = Literal["http-01", "tls-alpn-01"]
 

@@ -7,19 +7,25 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from edge.acme.folder import Folder, Issue
+from edge.acme.folder import Folder
 from edge.clock import Clock
-from edge.errors import EdgeError, NotIssued
+from edge.errors import EdgeError
 from edge.policy.renewal import renewal_time, retry_delay
 
 log = logging.getLogger("edge.acme")
 
 Names = tuple[str, ...]
+#: Issues a certificate and puts it in its file; blocks.  NotIssued says why it could not.
+Issue = Callable[[Names], None]
 #: The span of validity of a certificate file: its names, and from when until when, in seconds.
 Validity = Callable[[Names], tuple[frozenset[str], float, float]]
 
 # The clock may jump, and files may be removed: the longest time without a look.
 _LONGEST_WAIT = 60.0
+
+
+class NotIssued(EdgeError):
+    """An authority does not issue the certificate that was asked for, or cannot be asked."""
 
 
 def _chance() -> float:

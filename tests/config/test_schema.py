@@ -16,7 +16,7 @@ MODELS = {
 
 
 def test_the_model_has_an_attribute_for_each_setting_and_no_other():
-    tables = {"listeners", "cache", "admin", "origins", "sites", "limits", "watchdog", "log", *model.NESTED}
+    tables = {"listeners", "cache", "acme", "admin", "origins", "sites", "limits", "watchdog", "log", *model.NESTED}
     for table, record in MODELS.items():
         names = {field.name for field in dataclasses.fields(record)} - tables
         assert names == {setting.path.rpartition(".")[2] for setting in TABLES[table]}

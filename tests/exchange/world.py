@@ -79,10 +79,10 @@ class World:
         self.store = MemoryStore(self.pauses)
         self.upstream = ScriptedUpstream(self.clock, lambda _: Answer(fields=[FRESH]), self.pauses)
         self.telemetry = RecordingTelemetry()
-        ring = site.pop("ring", None)
+        ports = {name: site.pop(name, None) for name in ("ring", "challenges")}
         rules = site.pop("freshness", FreshnessRules(heuristic=profile.heuristic))
         self.site = Site("a.test", (b"a.test",), "main", profile=profile, freshness=rules, **site)
-        context = Context(self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge", ring=ring)
+        context = Context(self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge", **ports)
         self.driver = Driver(Sites([self.site]), context)
 
     @property
