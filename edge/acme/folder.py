@@ -36,8 +36,8 @@ class Folder:
         path = self.certificate(names)
         self.make()
         if not path.exists():
-            with suppress(FileNotFoundError):
-                path.unlink()
+            if path.is_symlink():
+                path.unlink(missing_ok=True)
             # Another worker may do so as well.
             with suppress(FileExistsError):
                 path.symlink_to(shown.absolute())

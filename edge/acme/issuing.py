@@ -82,6 +82,9 @@ def issue(authority: Authority, folder: Folder, names: tuple[str, ...]) -> None:
         raise NotIssued(_sentence(error)) from error
     except (OSError, ValueError) as error:
         raise NotIssued(str(error)) from error
+    except (LookupError, AttributeError, TypeError) as error:
+        # The library takes what the authority says for complete.
+        raise NotIssued(f"the authority's answer makes no sense: {error!r}") from error
 
 
 def _account(authority: Authority, folder: Folder) -> client.ClientV2:

@@ -86,6 +86,9 @@ class Keeper:
         care, title = self._care[names], ", ".join(names)
         try:
             await in_daemon_thread(lambda: self._issue(names))
+            if self._due(names) <= self._clock.now():
+                # Asked for again and again otherwise.
+                raise NotIssued("what was issued is for other names, or for another time")  # noqa: TRY301
         except NotIssued as error:
             care.failures += 1
             delay = retry_delay(care.failures, care.jitter)

@@ -21,7 +21,7 @@ class Authority:
     def __init__(self, folder: Folder, clock: ManualClock) -> None:
         self.folder, self.clock = folder, clock
         self.refuses = False
-        self.covered = frozenset(NAMES)
+        self.covered = self.issued_for = frozenset(NAMES)
         self.is_damaged = False
         self.issued_at = 0.0
         self.counted: Counter[str] = Counter()
@@ -33,6 +33,7 @@ class Authority:
             raise NotIssued("not today")
         write(self.folder.certificate(names), b"certificate")
         self.issued_at = self.clock.now()
+        self.is_damaged, self.covered = False, self.issued_for
 
     def validity(self, _names: tuple[str, ...]) -> tuple[frozenset[str], float, float]:
         if self.is_damaged:
@@ -93,6 +94,13 @@ async def test_what_cannot_be_used_is_replaced(authority, fault):
         authority.covered = frozenset(NAMES[:1])
     await authority.looks()
     assert authority.counted == {"certificate-issued": 2}
+
+
+async def test_what_is_issued_for_too_few_names_is_not_asked_for_in_a_loop(authority):
+    authority.issued_for = frozenset(NAMES[:1])
+    for _ in range(2):
+        await authority.looks()
+    assert authority.counted == {"certificate-not-issued": 1}
 
 
 async def test_what_the_thread_raises_is_raised_here():
