@@ -168,7 +168,7 @@ async def test_a_certificate_is_issued_and_shown_and_the_account_kept(tmp_path, 
 async def test_it_is_renewed_with_a_third_of_its_time_left(tmp_path):
     async with (
         demo_origin() as origin,
-        pebble(tmp_path, seconds=9) as authority,
+        pebble(tmp_path, seconds=6) as authority,
         node(written(tmp_path, authority, origin.url, "tls-alpn-01"), authority) as edge,
     ):
         await edge.says("a certificate was issued")
