@@ -1,10 +1,11 @@
 """What is on the disk: the account's key, the certificates, and the answers to challenges that are open."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from edge import private_file
 
 _is_token = re.compile(rb"[A-Za-z0-9_-]{16,128}").fullmatch
 _is_name = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*").fullmatch
@@ -57,7 +58,7 @@ class Folder:
     def answering(self, name: str, content: bytes) -> Iterator[None]:
         """Have the answer `content` found under `name`, a token or a host with its suffix, for the time of the block."""
         path = self._open / name
-        write(path, content)
+        private_file.write(path, content)
         try:
             yield
         finally:
@@ -80,14 +81,3 @@ class Folder:
 def alpn_name(host: str) -> str:
     """Return the name of the answer to a TLS-ALPN-01 challenge; a token has no dot."""
     return f"{host}.alpn"
-
-
-def write(path: Path, content: bytes) -> None:
-    """Replace a file in one step; nobody else may read it."""
-    new = path.with_name(f"{path.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    new.replace(path)

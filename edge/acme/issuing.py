@@ -19,7 +19,8 @@ from josepy.errors import Error as JoseError
 from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
 
-from edge.acme.folder import Folder, alpn_name, write
+from edge import private_file
+from edge.acme.folder import Folder, alpn_name
 from edge.acme.keeper import NotIssued
 
 Challenge = Literal["http-01", "tls-alpn-01"]
@@ -77,7 +78,7 @@ def issue(authority: Authority, folder: Folder, names: tuple[str, ...]) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         account = _account(authority, folder)
         chain = _ordered(account, authority, folder, crypto_util.make_csr(_pem(key), list(names)))
-        write(folder.certificate(names), _pem(key) + chain.encode())
+        private_file.write(folder.certificate(names), _pem(key) + chain.encode())
     except (errors.ValidationError, errors.Error, requests.RequestException, JoseError) as error:
         raise NotIssued(_sentence(error)) from error
     except (OSError, ValueError) as error:
@@ -106,7 +107,7 @@ def _account(authority: Authority, folder: Folder) -> client.ClientV2:
 
 def _account_key(folder: Folder) -> JWKEC:
     if not folder.account_key.exists():
-        write(folder.account_key, _pem(ec.generate_private_key(ec.SECP256R1())))
+        private_file.write(folder.account_key, _pem(ec.generate_private_key(ec.SECP256R1())))
     return JWKEC(key=load_pem_private_key(folder.account_key.read_bytes(), password=None))
 
 

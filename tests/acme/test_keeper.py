@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from edge.acme.folder import Folder, write
+from edge import private_file
+from edge.acme.folder import Folder
 from edge.acme.keeper import Keeper, NotIssued, in_daemon_thread
 from edge.errors import ParseError
 from edge.testing.clock import ManualClock
@@ -31,7 +32,7 @@ class Authority:
     def issue(self, names: tuple[str, ...]) -> None:
         if self.refuses:
             raise NotIssued("not today")
-        write(self.folder.certificate(names), b"certificate")
+        private_file.write(self.folder.certificate(names), b"certificate")
         self.issued_at = self.clock.now()
         self.is_damaged, self.covered = False, self.issued_for
 
