@@ -2,30 +2,38 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from edge.clock import Clock
 from edge.config.model import Config
-from edge.control import compatible, inquiry_endpoints, purge_endpoints, tokens
+from edge.control import compatible, inquiry_endpoints, purge_endpoints, push_endpoints, tokens
 from edge.control.idempotency import Idempotency
 from edge.control.inquiries import Inquiries
 from edge.control.purging import Purging
+from edge.control.pushing import Pushing, forget_spool
 from edge.control.routes import Sources
 from edge.control.server import Control
 from edge.exchange.site import Sites
 from edge.policy.key import KeyPolicy
+from edge.policy.ring import owners, stripe_of
 from edge.purges.node import NodePurges
 from edge.store.partitions import partition
+from edge.store.record import key_hash
 from edge.store.volumes import FOLDER
+from edge.supervisor.paths import CONTROL_FOLDER
 
 log = logging.getLogger("edge")
 
 
-def make_control(config: Config, sources: Sources, purging: Purging, inquiries: Inquiries) -> Control:
+def make_control(
+    config: Config, sources: Sources, purging: Purging, pushing: Pushing, inquiries: Inquiries
+) -> Control:  # fmt: skip
     """Return the admin plane; TokenError if its tokens cannot be used."""
     idempotency = Idempotency(config.cache.path / "admin")
     shapes = compatible.endpoints(purging, config.admin.compatible)
     more = [
         *purge_endpoints.endpoints(purging, idempotency),
+        *push_endpoints.endpoints(pushing),
         *inquiry_endpoints.endpoints(inquiries),
         *shapes,
     ]  # fmt: skip
@@ -42,18 +50,35 @@ def make_purging(
     count: Callable[[str], None],
 ) -> Purging:
     """Return what the admin plane purges with."""
-
-    def policy_of(host: bytes) -> KeyPolicy | None:
-        site = sites.find(host)
-        return None if site is None else site.key
-
     path = config.cache.path
     stores = [
         path,
         *(partition(path, index) for index in range(1, config.workers)),
         *(path / FOLDER / site.name for site in config.sites if site.quota is not None),
     ]
-    return Purging(purges, policy_of, clock=clock, node=config.node, stores=stores, flush=flush, count=count)
+    return Purging(
+        purges, partial(_policy_of, sites), clock=clock, node=config.node, stores=stores, flush=flush, count=count
+    )
+
+
+def make_pushing(config: Config, sites: Sites, inquiries: Inquiries) -> Pushing:
+    """Return what the admin plane takes pushed content with."""
+    spool = config.cache.path / "admin" / "spool"
+    forget_spool(spool)
+    by_stripe = owners(config.workers)
+    return Pushing(
+        partial(_policy_of, sites),
+        lambda key: by_stripe[stripe_of(key_hash(key))],
+        folder=config.cache.path / CONTROL_FOLDER,
+        spool=spool,
+        quota=config.cache.pinned or config.cache.max_size // 4,
+        inquiries=inquiries,
+    )
+
+
+def _policy_of(sites: Sites, host: bytes) -> KeyPolicy | None:
+    site = sites.find(host)
+    return None if site is None else site.key
 
 
 def _open_tokens(config: Config) -> tokens.Tokens | None:

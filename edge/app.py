@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from edge.caching.coding import CODINGS, CompressionRules
 from edge.caching.freshness import FreshnessRules
 from edge.certificates import Certificates, acme_folder, uses_acme
 from edge.clock import Clock
@@ -19,8 +20,8 @@ from edge.exchange.tunnel_limits import TunnelLimits
 from edge.policy.chunking import ChunkRules
 from edge.policy.key import KeyPolicy
 from edge.policy.limits import Limits
-from edge.policy.profile import PROFILES
-from edge.ports import Purges, Ring, SharedEpoch, Store
+from edge.policy.profile import PROFILES, Profile
+from edge.ports import Codecs, Purges, Ring, SharedEpoch, Store
 from edge.purges.log import PurgeLog
 from edge.purges.node import NodePurges
 from edge.store.disk import Disk
@@ -50,13 +51,14 @@ def make_driver(
     recorder: Recorder,
     clock: Clock,
     purges: Purges,
-    ring: Ring | None = None,
+    ring: Ring | None,
+    codecs: Codecs,
 ) -> Driver:
     """Return the driver for a configuration."""
     tunnels = TunnelLimits(config.limits.tunnels, config.limits.tunnel_idle)
     challenges = acme_folder(config) if uses_acme(config) else None
     node = config.node.encode("ascii")
-    context = Context(store, origins, recorder, clock, node, purges, ring, tunnels, challenges)
+    context = Context(store, origins, recorder, clock, node, purges, ring, tunnels, codecs, challenges)
     return Driver(make_sites(config), context)
 
 
@@ -97,7 +99,25 @@ def make_site(site: SiteConfig, https_port: int | None = None) -> Site:
         purge_from=site.purge_from,
         upgrade=frozenset(protocol.lower().encode("ascii") for protocol in site.upgrade),
         https_port=https_port if site.https == "redirect" else None,
+        compression=_compression(site, profile),
         hsts=b"max-age=%d" % site.hsts if site.hsts else b"",
+    )
+
+
+def _compression(site: SiteConfig, profile: Profile) -> CompressionRules | None:
+    chosen = site.compression
+    made = tuple(coding.encode("ascii") for coding in chosen.codings or ())
+    codings = (CODINGS if profile.code else ()) if chosen.codings is None else made
+    if not codings:
+        return None
+    return CompressionRules(
+        codings=codings,
+        min_size=chosen.min_size,
+        types=chosen.types,
+        origin=chosen.origin,
+        max_decoded=chosen.max_decoded,
+        hot=chosen.hot,
+        strip_cookies=site.cookies == "strip",
     )
 
 

@@ -1,14 +1,17 @@
 """A worker answers questions about requests: what would happen to one, and what happened to the last ones."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from edge.control.inquiries import (
     FIELDS,
     PAST,
     AboutLog,
+    AboutPushed,
     AboutRequest,
     Answer,
     Explained,
+    Held,
     Lines,
     Refused,
     Step,
@@ -19,10 +22,11 @@ from edge.control.inquiries import (
 )
 from edge.errors import ParseError
 from edge.exchange.explaining import Explaining
+from edge.exchange.pushing import Pushing
 from edge.ports import Record
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request
-from edge.semantics.target import DEFAULT_PORTS, Target, parse_target
+from edge.semantics.target import Target, parse_authority, parse_uri
 from edge.telemetry.lines import Line
 from edge.telemetry.query import QueryError, parse
 from edge.telemetry.recorder import Recorder
@@ -31,9 +35,11 @@ from edge.telemetry.recorder import Recorder
 class Inquiry:
     """Answers for one worker."""
 
-    def __init__(self, explaining: Explaining, recorder: Recorder, line_of: Callable[[Record], Line]) -> None:
+    def __init__(
+        self, explaining: Explaining, pushing: Pushing, recorder: Recorder, line_of: Callable[[Record], Line]
+    ) -> None:  # fmt: skip
         """Explain with `explaining`; of what `recorder` remembers, tell what `line_of` makes of it."""
-        self._explaining, self._recorder, self._line_of = explaining, recorder, line_of
+        self._explaining, self._pushing, self._recorder, self._line_of = explaining, pushing, recorder, line_of
 
     async def answer(self, raw: bytes) -> bytes:
         """Return the answer to a question."""
@@ -42,6 +48,8 @@ class Inquiry:
                 return encode(self._log(question))
             case AboutRequest() as question:
                 return encode(await self._explain(question))
+            case AboutPushed(objects=objects):
+                return encode(Held([place for place, each in enumerate(objects) if await self._pushing.holds(*each)]))
 
     def _log(self, question: AboutLog) -> Answer:
         try:
@@ -86,17 +94,12 @@ def request_of(question: AboutRequest) -> Request:
     Raises:
         ParseError: no client could send it.
     """
-    scheme, separator, rest = question.url.encode("ascii").partition(b"://")
-    if not separator or scheme not in DEFAULT_PORTS:
-        raise ParseError("a URL begins with http:// or https://")
-    authority, slash, path = rest.partition(b"/")
-    method = question.method.encode("ascii")
-    target = parse_target(method, (slash + path).partition(b"#")[0] or b"/", authority, scheme=scheme)
+    target = parse_uri(question.url.encode("ascii"))
     fields = FieldSection.checked((name.encode("ascii"), value.encode("latin-1")) for name, value in question.fields)
     host = fields.get(b"host")
     if host is not None:
-        target = parse_target(method, (slash + path).partition(b"#")[0] or b"/", host, scheme=scheme)
-    return Request(method, target, fields)
+        target = replace(target, authority=parse_authority(host, target.scheme))
+    return Request(question.method.encode("ascii"), target, fields)
 
 
 def _is_like(record: Record, target: Target) -> bool:

@@ -23,6 +23,7 @@ import uvloop
 from edge import app
 from edge.certificates import Certificates
 from edge.clock import Clock, SystemClock
+from edge.codecs.streams import NodeCodecs
 from edge.config.load import load
 from edge.config.model import Config
 from edge.downstream.listener import Listener
@@ -83,6 +84,7 @@ class Worker:
         }
         self._recorder = Recorder(clock, [site.name for site in config.sites], app.access_log(config))
         self._certificates = Certificates(config, clock)
+        self._codecs = NodeCodecs()
         self._store: app.NodeStore | None = None
         self._purges: NodePurges | None = None
         self._directory = Directory(config.cache.path / CONTROL_FOLDER)
@@ -154,7 +156,9 @@ class Worker:
             answer_seconds=app.longest_answer(config),
         )
         self._purges = purges = await asyncio.to_thread(app.open_purges, config, clock, self._page)
-        self._driver = driver = app.make_driver(config, store, self._origins, self._recorder, clock, purges, ring)
+        self._driver = driver = app.make_driver(
+            config, store, self._origins, self._recorder, clock, purges, ring, self._codecs
+        )
         await self._join_ring(driver)
         limits = app.limits(config)
         for settings, fd in zip(config.listeners, self._begin.listeners, strict=True):
@@ -218,6 +222,7 @@ class Worker:
         for origin in self._origins.values():
             origin.close()
         await cancel_all()
+        self._codecs.close()
         self._tell(channel)
         if self._store is not None:
             await self._store.close()
@@ -231,6 +236,7 @@ class Worker:
             config = self._config
             inquiry = Inquiry(
                 self._driver.explaining,
+                self._driver.pushing,
                 self._recorder,
                 lambda record: make_line(record, config.log.query, node=config.node, zone=config.zone or ""),
             )

@@ -43,7 +43,8 @@ class Edges:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=SECONDS)
+        # Long contents may take longer altogether.
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=SECONDS, sock_read=SECONDS)
         self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
         return self
 
@@ -72,6 +73,10 @@ class Edges:
     async def status(self) -> list[Answer]:
         """Return the figures of every node."""
         return await self._all("GET", "/v1/stats")
+
+    async def ask(self, node: str, method: str, path: str, **options: Any) -> Answer:  # noqa: ANN401 - those of aiohttp
+        """Return what one node says to one request."""
+        return await self._ask(node.rstrip("/"), method, path, options)
 
     async def _all(self, method: str, path: str, **options: Any) -> list[Answer]:  # noqa: ANN401 - those of aiohttp
         async with asyncio.TaskGroup() as group:

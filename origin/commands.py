@@ -1,4 +1,4 @@
-"""The commands that speak to edges: purge, status."""
+"""The commands that speak to edges: purge, push, status."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from origin import pushing
 from origin.client import Answer, Edges
 
 #: Exit codes: 0 every node did it, 1 none did, 2 wrong usage, 4 some did.
@@ -71,6 +72,55 @@ def status(nodes: Sequence[str], token_file: Path | None, *, as_json: bool) -> N
     _finish(_asked(nodes, token_file, Edges.status), _figures, as_json=as_json)
 
 
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option(
+    "--url", "base", required=True, metavar="URL", help="What the folder is at the site: https://www.example.com/"
+)
+@click.option("--field", "-H", "fields", multiple=True, metavar="'Name: value'", help="Field of every response.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
+@_nodes
+@_token_file
+@_as_json
+def push(
+    folder: Path,
+    base: str,
+    fields: Sequence[str],
+    dry_run: bool,  # noqa: FBT001 - click gives it by name
+    nodes: Sequence[str],
+    token_file: Path | None,
+    as_json: bool,  # noqa: FBT001 - the same
+) -> None:
+    """Push the files of a folder to every edge that is named; each is sent only what it lacks.
+
+    What is pushed is served without the origin, and stays until it is pushed anew, purged or removed.
+    """
+    given = {}
+    for each in fields:
+        name, colon, value = each.partition(":")
+        if not colon:
+            raise click.UsageError(f"{each!r} is not a field such as 'Cache-Control: max-age=60'")
+        given[name.strip()] = value.strip()
+    try:
+        files = pushing.found(folder, base)
+    except pushing.Unreadable as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(FAILED)
+    octets = sum(file.length for file in files) * len(nodes)
+    with click.progressbar(length=octets, label="pushing", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+        async def ask(edges: Edges) -> list[Answer]:
+            async with asyncio.TaskGroup() as group:
+                asked = [
+                    group.create_task(pushing.push(edges, node, files, given, bar.update, is_dry=dry_run))
+                    for node in nodes
+                ]
+            return [each.result().answer() for each in asked]
+
+        answers = _asked(nodes, token_file, ask)
+    _finish(answers, _would_push if dry_run else _pushed, as_json=as_json)
+
+
 def _asked(
     nodes: Sequence[str], token_file: Path | None, ask: Callable[[Edges], Awaitable[list[Answer]]]
 ) -> list[Answer]:
@@ -109,6 +159,15 @@ def _purged(answer: Answer) -> str:
     told = answer.told
     count = len(told.get("selectors", ()))
     return f"purge {told.get('id')} on {told.get('node')}: {count} name(s), now {told.get('effect')}"
+
+
+def _pushed(answer: Answer) -> str:
+    told = answer.told
+    return f"{told['sent']:,} sent, {told['octets']:,} octets; {told['kept']:,} were there"
+
+
+def _would_push(answer: Answer) -> str:
+    return f"would send: {_pushed(answer)}"
 
 
 def _dry(answer: Answer) -> str:

@@ -16,6 +16,7 @@ _SAMPLES: dict[str, object] = {
     "zone": "bj",
     "cache.pinned": "5GiB",
     "site[].quota": "2GiB",
+    "site[].compression.codings": ["zstd", "br", "gzip"],
     "listen[].address": "127.0.0.1:8080",
     "listen[].tls": "internal",
     "acme.ca_file": "/etc/foreland/authority.pem",

@@ -107,6 +107,18 @@ class SiteRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SiteCompression:
+    """In which codings content goes to clients and comes from the origin; sizes in octets."""
+
+    codings: tuple[Literal["zstd", "br", "gzip"], ...] | None
+    min_size: int
+    types: tuple[str, ...]
+    origin: bool
+    max_decoded: int
+    hot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """A set of hosts, and how their responses are cached."""
 
@@ -127,6 +139,7 @@ class Site:
     key: SiteKey
     ttl: SiteTtl
     range: SiteRange
+    compression: SiteCompression
 
     @property
     def name(self) -> str:
@@ -194,7 +207,7 @@ class Config:
 
 
 #: The attributes that hold a table in a table.
-NESTED: dict[str, type] = {"key": SiteKey, "ttl": SiteTtl, "range": SiteRange}
+NESTED: dict[str, type] = {"key": SiteKey, "ttl": SiteTtl, "range": SiteRange, "compression": SiteCompression}
 Table = TypeVar("Table")
 
 

@@ -14,6 +14,7 @@ from edge.config.kinds import (
     HOSTS,
     HTTPS_URL,
     INTEGER,
+    MEDIA_TYPES,
     NETWORKS,
     PATH,
     SIZE,
@@ -29,6 +30,12 @@ from edge.config.kinds import (
 )
 from edge.config.lines import Keys
 from edge.config.tls import TLS
+
+#: Media types whose content becomes smaller when it is coded.
+TYPES = (
+    "text/*", "*+xml", "*+json", "application/json", "application/javascript", "application/xml", "application/wasm",
+    "font/ttf", "font/otf", "image/bmp", "image/x-icon",
+)  # fmt: skip
 
 Bounds = tuple[str | int, str | int]
 
@@ -229,6 +236,29 @@ SETTINGS: tuple[Setting, ...] = (
         "site[].range.read_ahead", SIZE, "8MiB",
         "Most that is fetched ahead of a client that reads on; a seek begins with none.", ("0B", "1GiB"),
     ),
+    Setting(
+        "site[].compression.codings", many_of("zstd", "br", "gzip"), UNSET,
+        "Content codings made here, the first of those that a client likes equally; empty leaves all content as it is. "
+        "Unset is zstd, br, gzip in the safe profile and none in strict-rfc.", (0, 3),
+    ),
+    Setting("site[].compression.min_size", SIZE, "1400B", "Content smaller than this is not coded.", ("1B", "1GiB")),
+    Setting(
+        "site[].compression.types", MEDIA_TYPES, list(TYPES),
+        'Media types that are coded: by name, "text/*" for all below one, "*+xml" for all with a suffix.', (0, 100),
+    ),
+    Setting(
+        "site[].compression.origin", BOOLEAN, ON,
+        "Whether the origin is asked for coded content whatever a client takes; it is decoded for those that cannot.",
+    ),
+    Setting(
+        "site[].compression.max_decoded", SIZE, "1GiB",
+        "Largest content that is decoded; 1000 times what came in is the limit as well.", ("1MiB", "1024GiB"),
+    ),
+    Setting(
+        "site[].compression.hot", INTEGER, 20,
+        "Uses of a coded content, counted once a second, before it is made again as small as it gets; 0 for never.",
+        (0, 1_000_000),
+    ),
     Setting("limits.request_line", SIZE, "8KiB", "Longest request line, then 414.", _FIELD),
     Setting("limits.field", SIZE, "8KiB", "Longest field line, then 431.", _FIELD),
     Setting("limits.field_section", SIZE, "32KiB", "Longest field section, then 431.", _FIELD),
@@ -284,6 +314,7 @@ SENTENCES: dict[str, str] = {
     "site[].key": "What makes two requests of a site the same for the cache.",
     "site[].ttl": "Lifetimes, where the origin does not state them.",
     "site[].range": "How the ranges of large responses are fetched; needs collapse.",
+    "site[].compression": "In which codings content goes to clients and comes from the origin.",
     "limits": "What a client may do.",
     "watchdog": "What is done about an event loop that does not turn.",
     "log": "The access log.",

@@ -29,7 +29,13 @@ class AboutLog(msgspec.Struct, frozen=True, tag="log"):
     count: int
 
 
-Question = AboutRequest | AboutLog
+class AboutPushed(msgspec.Struct, frozen=True, tag="pushed"):
+    """Which of these keys are there with that entity tag, as they were pushed."""
+
+    objects: list[tuple[bytes, bytes]]
+
+
+Question = AboutRequest | AboutLog | AboutPushed
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -82,7 +88,13 @@ class Explained(msgspec.Struct, frozen=True, tag="explained"):
     told: Told
 
 
-Answer = Refused | Lines | Explained
+class Held(msgspec.Struct, frozen=True, tag="held"):
+    """The places of those that are there."""
+
+    places: list[int]
+
+
+Answer = Refused | Lines | Explained | Held
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_question: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
@@ -120,6 +132,11 @@ class Inquiries:
         return Lines(
             _newest([line for answer in answers if isinstance(answer, Lines) for line in answer.lines], question.count)
         )
+
+    async def held(self, objects: list[tuple[bytes, bytes]]) -> set[int]:
+        """Return which of some keys and entity tags were pushed and are there; Unanswered when nobody says."""
+        answers = await self._answers(AboutPushed(objects))
+        return {place for answer in answers if isinstance(answer, Held) for place in answer.places}
 
     async def _answers(self, question: Question) -> list[Answer]:
         answers = [_decode_answer.decode(raw) for raw in await self._ask(encode(question))]

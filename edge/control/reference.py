@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from edge.control import compatible, inquiry_endpoints, purge_endpoints, routes
+from edge.control import compatible, inquiry_endpoints, purge_endpoints, push_endpoints, routes
 from edge.control.endpoint import Endpoint, statuses
 
 _INTRODUCTION = """\
@@ -34,6 +34,7 @@ def _every_endpoint() -> Iterator[Endpoint]:
     yield from routes.endpoints(nobody)
     yield from purge_endpoints.endpoints(nobody, nobody)
     yield from inquiry_endpoints.endpoints(nobody)
+    yield from push_endpoints.endpoints(nobody)
     yield from compatible.endpoints(nobody, (compatible.FASTLY, compatible.CLOUDFLARE))
 
 

@@ -191,7 +191,8 @@ class Asking:
             ex.detail = fill.value
             _tell_refusal(flight, fill)
             await self.learn_refusal(ex, forwarded, question, fill)
-            await pass_through(ex, forwarded.upstream, forwarded.head, self._context.clock.now())
+            head, content = self._context.variants.of_passed(ex, forwarded.upstream, forwarded.head)
+            await pass_through(ex, forwarded.upstream, head, self._context.clock.now(), content)
 
     async def _fill(self, ex: Exchange, forwarded: Forwarded, question: Question) -> Fill | NotStored:
         head = forwarded.head

@@ -4,14 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge.clock import Clock
+from edge.exchange.making import Making
 from edge.exchange.tunnel_limits import TunnelLimits
 from edge.exchange.unwritten import UnwrittenPurges
-from edge.ports import Challenges, Purges, Ring, Store, Telemetry, Upstream
+from edge.exchange.variants import Variants
+from edge.ports import Challenges, Codecs, Purges, Ring, Store, Telemetry, Upstream
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The ports of a node, and its name as it stands in Via, Cache-Status and CDN-Loop; no ring for a lone worker."""
+    """The ports of a node, and its name as it stands in Via, Cache-Status and CDN-Loop.
+
+    There is no ring for a lone worker.  Without codecs, all goes out as it came.
+    """
 
     store: Store
     origins: Mapping[str, Upstream]
@@ -21,4 +26,11 @@ class Context:
     purges: Purges = field(default_factory=UnwrittenPurges)
     ring: Ring | None = None
     tunnels: TunnelLimits = field(default_factory=TunnelLimits)
+    codecs: Codecs | None = None
     challenges: Challenges | None = None
+
+    variants: Variants = field(init=False)
+
+    def __post_init__(self) -> None:
+        making = None if self.codecs is None else Making(self.store, self.codecs, self.telemetry)
+        object.__setattr__(self, "variants", Variants(self.store, making, self.ring))

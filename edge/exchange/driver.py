@@ -11,8 +11,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from edge.caching import invalidation, partial, reuse, validation, vary
+from edge.caching.coding import without_dated_range
 from edge.caching.reuse import Detail, Fwd, Reuse, Validate
 from edge.caching.stored import StoredResponse
+from edge.caching.storing import Store
 from edge.errors import (
     BadRequest,
     ContentTooLarge,
@@ -22,6 +24,7 @@ from edge.errors import (
     LoopDetected,
     MethodRefused,
     Misdirected,
+    ParseError,
     StoreError,
     UpstreamError,
 )
@@ -40,6 +43,7 @@ from edge.exchange.limited import Limited
 from edge.exchange.plan import Failed, is_held, plan
 from edge.exchange.prepared import PreparedAnswers
 from edge.exchange.purged import invalidate_groups, lookup, may_purge, purge_target
+from edge.exchange.pushing import Pushing
 from edge.exchange.ranging import Ranging
 from edge.exchange.relay import arrived, is_passed, may_relay, relay
 from edge.exchange.reusing import may_serve_stale, reuse_stored, stale_or_raise
@@ -86,6 +90,7 @@ class Driver:
         self._ranging = Ranging(context, self._asking, self._filling, self._learned, self._fence)
         self._collapsing = Collapsing(context, self._asking, self._filling, self._learned, self._ranging)
         self._tunnels = Tunnels(context)
+        self.pushing = Pushing(sites, context, self._fence)
         self.explaining = Explaining(sites, context, self._learned)
         self.prepared = PreparedAnswers(sites, context.store, context.purges, context.node)
         self._short = ShortWay(
@@ -99,6 +104,8 @@ class Driver:
     ) -> None:
         """Answer one request; never raises for a fault of client, origin or disk."""
         site = self._sites.of(request.target)
+        if site is not None and site.compression is not None:
+            request = without_dated_range(request, site.compression)
         ex = Exchange(
             request,
             content if request.has_content else None,
@@ -166,12 +173,29 @@ class Driver:
         except BadRequest as error:
             await self.refuse_unparsed(error, responder, _client)
             return
-        if isinstance(asked, bytes):
+        if isinstance(asked, Request):
+            await self._take_pushed(asked, content, responder)
+        elif isinstance(asked, bytes):
             await self.invalidate(asked)
             responder.start(Response(204, FieldSection()), 0)
             responder.finish()
         else:
             await self.handle(asked[0], content, responder, asked[1], is_relayed=True)
+
+    async def _take_pushed(self, request: Request, content: Source, responder: Responder) -> None:
+        """Store what the admin plane passes on, and say what came of it."""
+        status = 204
+        try:
+            await self.pushing.push(request, content)
+        except ParseError:
+            status = 422
+        except StoreError as error:
+            self._context.telemetry.count(error.detail)
+            status = 507
+        except DownstreamClosed:
+            return
+        responder.start(Response(status, FieldSection()), 0)
+        responder.finish()
 
     async def invalidate(self, key: bytes) -> None:
         """Let nothing be found any more that was asked of the origin for `key` so far."""
@@ -284,7 +308,7 @@ class Driver:
         """Answer from a stored response if one may be reused, else through the origin."""
         ex.did("lookup")
         candidates = await lookup(self._context, ex.key)
-        stored = vary.select(ex.request, candidates)
+        stored = vary.select(ex.selecting, candidates)
         try:
             if await self._relayed(ex, stored):
                 return
@@ -315,7 +339,9 @@ class Driver:
     async def _relayed(self, ex: Exchange, stored: StoredResponse | None) -> bool:
         """Let the owner of the key answer, if that is another worker, unless `stored` is the answer; return whether."""
         owner = None if self._context.ring is None else self._context.ring.owner(ex.key)
-        if owner is None or self._is_at_hand(ex, stored) or not may_relay(ex):
+        if owner is None or not may_relay(ex):
+            return False
+        if self._is_at_hand(ex, stored) and await self._context.variants.is_at_hand(ex, stored):
             return False
         now = self._context.clock.now()
         if self._learned.is_uncacheable(ex.key, now) or not await relay(self._context, ex, owner):
@@ -338,11 +364,11 @@ class Driver:
             case Reuse():
                 if decision.validate_in_background:
                     self._collapsing.validate_in_background(ex, stored)
-                await reuse_stored(self._context, ex, stored, decision)
+                shown = await reuse_stored(self._context, ex, stored, decision)
                 if not stored.is_complete:
                     self._ranging.read_on(ex, stored)
-                if decision.detail is Detail.FRESH:
-                    self.prepared.install(ex, stored, candidates)
+                if decision.detail is Detail.FRESH and shown.is_settled:
+                    self.prepared.install(ex, stored, shown, candidates)
             case Validate():
                 await self._validate(ex, stored, decision)
 
@@ -379,11 +405,12 @@ class Driver:
         """Forward a request that nothing stored answers; `stale` may still stand in if the origin fails."""
         self._forwards(ex, fwd, detail, outcome="MISS" if stale is None else "EXPIRED")
         ex.did("miss" if stale is None else "stale")
-        fields = forwarded_fields(ex)
         if ex.request.method == b"HEAD":
-            await self._head(ex, fields, stale)
+            await self._head(ex, forwarded_fields(ex), stale)
             return
         is_uncacheable = self._learned.is_uncacheable(ex.key, self._context.clock.now())
+        # Of what is passed on, each client is to have the coding that it likes.
+        fields = forwarded_fields(ex, is_own=is_uncacheable)
         if b"range" not in fields and not is_uncacheable:
             # For a response that can be stored whole; the client's own conditions are looked at afterwards.
             fields = fields.without(*validation.PRECONDITIONS)
@@ -406,7 +433,9 @@ class Driver:
         if stale is not None and head.status == 200:
             await self._update_by_head(ex, stale, forwarded)
         stated = received.fields.get(b"content-length") or b""
-        ex.start(head, int(stated) if stated.isdigit() else None, self._context.clock.now())
+        length = int(stated) if stated.isdigit() else None
+        is_stored = isinstance(self._asking.decision(ex, replace(ex.request, method=b"GET"), forwarded, head), Store)
+        ex.start(*self._context.variants.of_head(ex, head, length, is_stored=is_stored), self._context.clock.now())
         ex.finish()
 
     async def _update_by_head(self, ex: Exchange, stored: StoredResponse, forwarded: Forwarded) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from edge.caching.coding import offering
 from edge.caching.groups import TAG_FIELDS
 from edge.caching.reuse import Fwd
 from edge.caching.status import CacheStatus
@@ -16,6 +17,8 @@ from edge.semantics.target import Target
 RING = b"foreland-ring"
 # What one client wants for this once, and nobody else.
 _OF_ONE_REQUEST = (b"range", b"cache-control", b"pragma")
+# Whose content this node can take the coding off again.
+_OFFERING = frozenset({b"GET", b"HEAD"})
 # RFC 9213 §2.2: a field targeted at this cache alone is of no use behind it.  Tags tell how a site is made; who else is
 # to purge by them is told by Cache-Groups.
 _FOR_THIS_CACHE = frozenset({b"foreland-cache-control", *TAG_FIELDS})
@@ -26,6 +29,7 @@ class Exchange:
 
     Attributes:
         request: the request as it came.
+        selecting: the request with the fields by which a stored response is selected, and asked of the origin.
         target: its target with the query that counts, which is also the one sent to the origin.
         key: the cache key, b"" as long as the cache was not asked.
         epoch: the purge epoch at which the exchange began.
@@ -42,7 +46,7 @@ class Exchange:
     __slots__ = (
         "began", "client", "collapsed", "content", "detail", "epoch", "first_byte", "fwd", "is_complete", "is_relayed",
         "is_stored", "key", "left", "node", "origin_seconds", "origin_status", "outcome", "relayed_status", "request",
-        "responder", "sent", "site", "status", "target", "trace", "ttl", "wants_answer",
+        "responder", "selecting", "sent", "site", "status", "target", "trace", "ttl", "wants_answer",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +62,8 @@ class Exchange:
         now: float,
     ) -> None:
         self.request = request
+        is_offering = site.compression is not None and site.compression.origin and request.method in _OFFERING
+        self.selecting = request.with_fields(offering(request.fields)) if is_offering else request
         self.content = content
         self.responder = responder
         self.client = client

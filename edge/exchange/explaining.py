@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from edge import reasons
 from edge.caching import groups, reuse, validation, vary
+from edge.caching.coding import AsItIs, form, offering, without_dated_range
+from edge.caching.derived import originals
 from edge.caching.freshness import age_value, current_age, date_value, freshness
 from edge.caching.reuse import Detail, Fwd, Reuse
 from edge.caching.stored import StoredResponse
@@ -95,6 +97,8 @@ class Explaining:
         if site.https_port is not None and request.target.scheme == b"http":
             told.found("redirect", f"plain HTTP is sent to https at port {site.https_port}", "setting site[].https")
             return told.ends("refused")
+        if site.compression is not None:
+            request = without_dated_range(request, site.compression)
         target = apply_query(request.target, site.key)
         if target.query != request.target.query:
             kept = "none" if target.query is None else _text(target.query)
@@ -104,10 +108,12 @@ class Explaining:
         told.is_owner = self._context.ring is None or self._context.ring.owner(key) is None
         if request.method not in FROM_CACHE:
             return told.ends("forward", fwd=Fwd.METHOD.value)
-        usable = self._usable(told, await self._context.store.lookup(key))
-        stored = vary.select(request, usable)
+        usable = self._usable(told, originals(await self._context.store.lookup(key)))
+        rules = site.compression
+        selecting = request if rules is None or not rules.origin else request.with_fields(offering(request.fields))
+        stored = vary.select(selecting, usable)
         for each in usable:
-            told.found("variant", _variant(request, each, is_selected=each is stored), "RFC 9111 §4.1")
+            told.found("variant", _variant(selecting, each, is_selected=each is stored), "RFC 9111 §4.1")
         if stored is None:
             self._tell_learned(told, key)
             return self._forward(told, request, Fwd.VARY_MISS if usable else Fwd.URI_MISS)
@@ -146,6 +152,14 @@ class Explaining:
             return self._forward(told, request, Fwd.REQUEST)
         if not is_held(request, stored, what):
             return self._forward(told, request, Fwd.PARTIAL)
+        if site.compression is not None:
+            shown = form(request, stored.response, stored.complete_length, site.compression)
+            said = (
+                f"as it is: {shown.reason.value}"
+                if isinstance(shown, AsItIs)
+                else f"in {_text(shown.to)}, which is made here"
+            )
+            told.found("coding", said, "setting site[].compression")
         if isinstance(what, NotModified):
             told.found("preconditions", "the client has this content already: 304", "RFC 9110 §13.2.2")
         if isinstance(decision, Reuse):

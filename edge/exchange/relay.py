@@ -1,7 +1,8 @@
 """The worker ring: a request whose key another worker owns is answered by that worker, and passed on as it is.
 
 What the owner must know of the client stands in a field that only a ring listener heeds, which no client can reach:
-`Foreland-Ring: answer SCHEME VERSION ADDRESS`, or `invalidate KEY`.  A relayed request is never relayed again.
+`Foreland-Ring: answer SCHEME VERSION ADDRESS`, or `invalidate KEY`.  A relayed request is never relayed again.  The admin
+plane speaks the same way to the owner of what is pushed: `push SCHEME`.
 """
 
 from contextlib import suppress
@@ -47,8 +48,10 @@ def invalidating_request(key: bytes) -> Request:
     return Request(b"DELETE", Target(b"ring", b"ring", b"/"), fields)
 
 
-def arrived(request: Request) -> tuple[Request, str] | bytes:
+def arrived(request: Request) -> tuple[Request, str] | bytes | Request:
     """Return the client's request and address that another worker passes on, or the key that it invalidates.
+
+    Of what is pushed, it is the request alone.
 
     Raises:
         BadRequest: no worker sends such a request.
@@ -58,6 +61,11 @@ def arrived(request: Request) -> tuple[Request, str] | bytes:
             fields = request.fields.without(RING)
             target = replace(request.target, scheme=scheme)
             return Request(request.method, target, fields, _VERSIONS[version]), client.decode("ascii")
+        case [b"push", scheme] if request.method == b"PUT":
+            return Request(
+                b"PUT", replace(request.target, scheme=scheme), request.fields.without(RING), request.version,
+                request.has_content, request.content_length,
+            )  # fmt: skip
         case [b"invalidate", key]:
             with suppress(ValueError):
                 return bytes.fromhex(key.decode("ascii"))

@@ -41,7 +41,7 @@ class Asked:
     """A request that is on its way to the origin."""
 
     __slots__ = (
-        "began", "client", "epoch", "flight", "has_left", "is_alone", "key", "mark", "over", "request", "responder", "shape",
+        "began", "client", "epoch", "fields", "flight", "has_left", "is_alone", "key", "mark", "over", "request", "responder", "shape",
         "target",
     )  # fmt: skip
 
@@ -58,6 +58,7 @@ class Asked:
     ) -> None:
         self.shape, self.request, self.target, self.key = shape, request, target, key
         self.responder, self.client, self.began, self.over = responder, client, began, over
+        self.fields = shape.fields
         self.flight: Flight | None = None
         self.is_alone = self.has_left = False
         self.mark = self.epoch = 0
@@ -133,11 +134,13 @@ class ShortWay:
         shape = self._shapes.of_request(request, client) or self._learn_request(request, responder, client, site)
         now = context.clock.now()
         asked = Asked(shape, request, target, responder, client, now, over, key)
-        asked.is_alone = not site.collapse or self._learned.is_uncacheable(key, now)
+        is_uncacheable = self._learned.is_uncacheable(key, now)
+        asked.is_alone = is_uncacheable or not site.collapse
         if not asked.is_alone and self._collapsing.is_asked(key):
             return False
         asked.mark, asked.epoch = self._fence.mark, context.purges.current()
-        sent = Request(b"GET", target, shape.fields)
+        asked.fields = shape.own_fields if is_uncacheable else shape.fields
+        sent = Request(b"GET", target, asked.fields)
         if not context.origins[site.origin].send_nowait(
             sent, partial(self._interim, asked), partial(self._answered, asked)
         ):
@@ -179,7 +182,7 @@ class ShortWay:
             asked.over()
             return
         flight = asked.flight or Flight()
-        question = Question(asked.shape.fields)
+        question = Question(asked.fields)
         self._go_on(
             asked.exchange(self._context.node),
             lambda ex: self._collapsing.go_on(ex, question, flight, outcome, asked.mark),
@@ -194,7 +197,7 @@ class ShortWay:
         if asked.flight is not None and asked.flight.has_followers:
             return False
         shape = self._shapes.of_response(asked.shape, upstream.head) or self._learn_response(asked, upstream)
-        if not shape.is_settled:
+        if not shape.is_settled or (shape.as_is_below is not None and len(content) >= shape.as_is_below):
             return False
         # The response has just arrived.
         now, ttl = upstream.response_time, None

@@ -74,6 +74,14 @@ def parse_target(method: bytes, raw: bytes, host: bytes | None, *, scheme: bytes
     return Target(scheme, named, match[3] or b"/", match[4])
 
 
+def parse_uri(raw: bytes) -> Target:
+    """Return the target of an absolute http or https URI, without its fragment; ParseError if it is none."""
+    scheme = raw.partition(b":")[0].lower()
+    if scheme not in DEFAULT_PORTS:
+        raise ParseError("not an http or https URI")
+    return parse_target(b"GET", raw.partition(b"#")[0], None, scheme=scheme)
+
+
 # The names of the sites, over and over.
 @lru_cache(maxsize=1024)
 def parse_authority(raw: bytes, scheme: bytes) -> bytes:

@@ -68,6 +68,12 @@ class Exposition(Collector):
             "edge_cache_lookups_total": lookups.items(),
             "edge_reasons_total": _labelled(counted.reasons),
             "edge_events_total": _labelled(counted.events),
+            "edge_codings_total": [((coding,), contents) for coding, (contents, *_) in counted.codings.items()],
+            "edge_coding_bytes_total": [
+                ((coding, side), octets)
+                for coding, (_, taken, made) in counted.codings.items()
+                for side, octets in (("in", taken), ("out", made))
+            ],
         }
 
     def _origin_samples(self) -> dict[str, Samples]:

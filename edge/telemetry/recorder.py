@@ -105,6 +105,10 @@ class Recorder:
         """Add to a named counter."""
         self._counters.add_event(counter, amount)
 
+    def coded(self, coding: bytes, octets_in: int, octets_out: int) -> None:
+        """Count a content that was made in a coding."""
+        self._counters.add_coded(coding.decode("ascii"), octets_in, octets_out)
+
     @property
     def log_dropped(self) -> int:
         """How many access log lines were lost."""

@@ -41,6 +41,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("edge_cache_lookups_total", "counter", ("site", "result"), "Exchanges that asked the cache, by its answer."),
     Metric("edge_reasons_total", "counter", ("reason",), "Exchanges by the reason token behind their outcome."),
     Metric("edge_events_total", "counter", ("event",), "Named events inside the edge."),
+    Metric("edge_codings_total", "counter", ("coding",), "Contents coded here to be stored; identity for decoded ones."),
+    Metric(
+        "edge_coding_bytes_total", "counter", ("coding", "side"),
+        "Octets of these contents before (in) and after (out).",
+    ),
     Metric("edge_origin_requests_total", "counter", ("code",), "Responses from origins."),
     Metric("edge_origin_request_duration_seconds", "histogram", (), "Time from forwarding to the origin's head."),
     Metric("edge_origin_connections", "gauge", ("origin", "state"), "Connections to an origin: active or idle."),

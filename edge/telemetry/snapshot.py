@@ -21,6 +21,7 @@ class Snapshot:
         windows: the sums of each of `WINDOWS`.
         series: requests and octets by (site, method, code, outcome).
         durations: by (site, outcome).
+        codings: contents made, octets they were made of and octets they have, by coding.
         in_flight, connections, store, origins, certificates: gauges; all others are totals since the start.
     """
 
@@ -33,6 +34,7 @@ class Snapshot:
     origin_codes: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     events: dict[str, int] = field(default_factory=dict)
+    codings: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     incomplete: int = 0
     log_dropped: int = 0
     in_flight: int = 0
@@ -47,8 +49,11 @@ class Snapshot:
         for name, sums in other.windows.items():
             self.windows[name].add(sums)
         for labels, (requests, octets) in other.series.items():
-            mine = self.series.get(labels, (0, 0))
-            self.series[labels] = (mine[0] + requests, mine[1] + octets)
+            known = self.series.get(labels, (0, 0))
+            self.series[labels] = (known[0] + requests, known[1] + octets)
+        for coding, (contents, taken, made) in other.codings.items():
+            mine = self.codings.get(coding, (0, 0, 0))
+            self.codings[coding] = (mine[0] + contents, mine[1] + taken, mine[2] + made)
         for labels, duration in other.durations.items():
             self.durations.setdefault(labels, Histogram()).add(duration)
         self.first_byte.add(other.first_byte)
@@ -90,6 +95,7 @@ class Snapshot:
             "outcomes": dict(outcomes),
             "reasons": self.reasons,
             "events": self.events,
+            "codings": self.codings,
             "origin_requests": sum(self.origin_codes.values()),
             "incomplete_responses": self.incomplete,
             "log_dropped": self.log_dropped,
@@ -119,6 +125,7 @@ def take(recorder: Recorder, gauges: Gauges) -> Snapshot:
         origin_codes=counters.origin_codes,
         reasons=counters.reasons,
         events=counters.events,
+        codings=counters.codings,
         incomplete=counters.incomplete,
         log_dropped=recorder.log_dropped,
         in_flight=gauges.in_flight(),

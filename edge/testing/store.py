@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edge.caching.stored import StoredResponse
-from edge.errors import StoreDamaged, StoreError, StoreFull
+from edge.errors import NotAdmitted, StoreDamaged, StoreError, StoreFull
 from edge.ports import Piece, Token
 from edge.semantics.fields import FieldSection
 from edge.testing.pauses import Pauses
@@ -24,6 +24,7 @@ class MemoryStore:
         damaged: generations that fail to read.
         is_full: whether writes are refused.
         is_slow: whether nothing can be looked up or read without waiting.
+        admits: whether what writers take is kept.
         takes: writes wait while it is not set.
         writers: how many are neither committed nor aborted.
         sources: how many are not closed.
@@ -34,6 +35,7 @@ class MemoryStore:
         self.contents: dict[bytes, bytearray] = {}
         self.damaged: set[bytes] = set()
         self.is_full = self.is_slow = False
+        self.admits = True
         self.takes = asyncio.Event()
         self.takes.set()
         self.writers = 0
@@ -102,6 +104,9 @@ class MemoryStore:
         for head in found:
             self._replace(replace(head, pinned=pinned))
         return bool(found)
+
+    async def flush(self) -> None:
+        """Do nothing: nothing survives."""
 
     def token(self, key: bytes) -> Token | None:
         """Return what says for how long `lookup` finds the same."""
@@ -193,7 +198,7 @@ class MemoryWriter:
     ) -> None:
         self._store, self._key, self._position, self._is_extension = store, key, start, is_extension
         self._pinned = pinned
-        self.generation, self.is_admitted = generation, True
+        self.generation, self.is_admitted = generation, store.admits
         self._content = store.contents.setdefault(generation, bytearray())
         self._is_over = False
         store.writers += 1
@@ -222,6 +227,8 @@ class MemoryWriter:
             raise StoreFull
         if self._is_extension and not self._store._has(self._key, self.generation):
             raise StoreError("the extended response is gone")
+        if not self.is_admitted:
+            raise NotAdmitted
         self._end()
         self._store._replace(replace(stored, generation=self.generation, pinned=self._pinned or stored.pinned))
 

@@ -10,8 +10,9 @@ from edge.config.schema import BY_PATH, REQUIRED, SENTENCES, SETTINGS, TABLES, U
 ROOT = Path(__file__).parents[2]
 MODELS = {
     "": model.Config, "listen[]": model.Listener, "cache": model.Cache, "acme": model.Acme, "admin": model.Admin,
-    "limits": model.Limits, "origins.NAME": model.Origin, "site[]": model.Site, "site[].key": model.SiteKey, "site[].ttl": model.SiteTtl,
-    "site[].range": model.SiteRange, "watchdog": model.Watchdog, "log": model.Log,
+    "limits": model.Limits, "origins.NAME": model.Origin, "site[]": model.Site,
+    "site[].key": model.SiteKey, "site[].ttl": model.SiteTtl,
+    "site[].range": model.SiteRange, "site[].compression": model.SiteCompression, "watchdog": model.Watchdog, "log": model.Log,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from edge.caching.freshness import FreshnessRules
 from edge.caching.stored import StoredResponse
+from edge.codecs.streams import NodeCodecs
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
 from edge.exchange.site import Site, Sites
@@ -25,6 +26,8 @@ from edge.testing.upstream import Answer, ScriptedUpstream
 ETAG = (b"etag", b'"v1"')
 FRESH = (b"cache-control", b"max-age=60")
 STALE = (b"cache-control", b"max-age=0")
+# Seconds after which a task that should have ended is taken for stuck.
+_STUCK = 20.0
 PIECE = bytes(range(256)) * 256  # 64 KiB
 
 
@@ -79,10 +82,12 @@ class World:
         self.store = MemoryStore(self.pauses)
         self.upstream = ScriptedUpstream(self.clock, lambda _: Answer(fields=[FRESH]), self.pauses)
         self.telemetry = RecordingTelemetry()
-        ports = {name: site.pop(name, None) for name in ("ring", "challenges")}
+        ports, self.codecs = {name: site.pop(name, None) for name in ("ring", "challenges")}, NodeCodecs()
         rules = site.pop("freshness", FreshnessRules(heuristic=profile.heuristic))
         self.site = Site("a.test", (b"a.test",), "main", profile=profile, freshness=rules, **site)
-        context = Context(self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge", **ports)
+        context = Context(
+            self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge", codecs=self.codecs, **ports
+        )
         self.driver = Driver(Sites([self.site]), context)
 
     @property
@@ -123,13 +128,15 @@ class World:
 
     async def settle(self) -> None:
         """Wait until no task is left that the exchange has started."""
-        for _ in range(10_000):
-            if alive() == 0:
-                # Callbacks of the last one.
-                await asyncio.sleep(0)
-                return
-            await asyncio.sleep(0)
-        raise AssertionError("a task stays behind")
+        turns, loop = 0, asyncio.get_running_loop()
+        end = loop.time() + _STUCK
+        while alive():
+            assert loop.time() < end, "a task stays behind"
+            turns += 1
+            # What is left after so many turns waits for a thread.
+            await (asyncio.sleep(0) if turns < 1000 else asyncio.to_thread(int))
+        # Callbacks of the last one.
+        await asyncio.sleep(0)
 
     def assert_idle(self) -> None:
         """Assert that nothing is left of the exchanges so far."""

@@ -13,7 +13,7 @@ from edge.semantics.dates import format_date
 from edge.tasks import cancel_all
 from edge.testing.upstream import Answer
 from tests.exchange.world import World
-from tests.scenarios.histories import Wire, parsed, paths, raw, steps
+from tests.scenarios.histories import Wire, parsed, paths, raw, rules, steps
 
 
 class Twin:
@@ -97,9 +97,12 @@ VALUES = {
     b"x-cache": [b"HIT", b"MISS"],
     b"pragma": [b"no-cache", b"x"],
     b"content-language": [b"de", b"en"],
+    b"content-type": [b"text/html", b"image/png"],
+    b"content-encoding": [b"gzip", b"x"],
 }  # fmt: skip
 # Two responses with the same names and, here and there, other values.
-DECIDING = [b"cache-control", b"vary", b"expires", b"connection", b"via", b"last-modified", b"cdn-cache-control"]
+DECIDING = [b"cache-control", b"vary", b"expires", b"connection", b"via", b"last-modified", b"cdn-cache-control",
+            b"content-type", b"content-encoding"]  # fmt: skip
 alike = st.lists(st.sampled_from(DECIDING * 4 + list(VALUES)), min_size=1, max_size=4).flatmap(
     lambda names: st.tuples(*[st.tuples(*[st.tuples(st.just(n), st.sampled_from(VALUES[n])) for n in names])] * 2)
 )
@@ -115,12 +118,13 @@ plain_lines = st.sampled_from(
 @given(
     pair=alike, status=statuses, other=statuses, stated=dates, lines=plain_lines, size=st.integers(0, 5),
     profile=st.sampled_from(["safe", "strict-rfc"]), collapse=st.booleans(), strip=st.booleans(), x_cache=st.booleans(),
+    compression=rules,
 )  # fmt: skip
 def test_what_is_learnt_of_one_response_is_right_for_the_next(
-    pair, status, other, stated, lines, size, profile, collapse, strip, x_cache
+    pair, status, other, stated, lines, size, profile, collapse, strip, x_cache, compression
 ) -> None:
     async def play() -> None:
-        site = {"collapse": collapse, "strip_cookies": strip, "x_cache": x_cache}
+        site = {"collapse": collapse, "strip_cookies": strip, "x_cache": x_cache, "compression": compression}
         full, short = [Twin(profile, is_short=short, **site) for short in (False, True)]
         for number, (fields, answered_with) in enumerate(
             [(pair[0], status), (pair[1], status), (pair[1], other), ((*pair[0], COOKIE), status)] * 2
@@ -148,10 +152,14 @@ histories = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
-@given(history=histories, profile=st.sampled_from(["safe", "strict-rfc"]), collapse=st.booleans(), strip=st.booleans())
-def test_the_short_way_answers_what_the_full_path_answers(history, profile, collapse, strip) -> None:
+@given(
+    history=histories, profile=st.sampled_from(["safe", "strict-rfc"]), collapse=st.booleans(), strip=st.booleans(),
+    compression=rules,
+)  # fmt: skip
+def test_the_short_way_answers_what_the_full_path_answers(history, profile, collapse, strip, compression) -> None:
     async def play() -> None:
-        full, short = [Twin(profile, is_short=short, collapse=collapse, strip_cookies=strip) for short in (False, True)]
+        site = {"collapse": collapse, "strip_cookies": strip, "compression": compression}
+        full, short = [Twin(profile, is_short=short, **site) for short in (False, True)]
         for step in history:
             if step[0] == "get":
                 # Twice, so that what is learnt of the first is looked up for the second, under another key.

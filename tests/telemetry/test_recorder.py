@@ -202,11 +202,12 @@ def test_rates_are_those_of_the_time_there_was(recorder, clock):
 def test_stats_are_json(recorder, clock):
     recorder.exchange_ended(miss(complete=False))
     recorder.count("collapsed")
+    recorder.coded(b"br", 900, 100)
     clock.time += 61.5
     stats = json.loads(json.dumps(take(recorder, GAUGES).stats()))
     assert stats["uptime_seconds"] == 61
     assert stats["totals"] == {
-        "requests": 1, "bytes": 100, "outcomes": {"MISS": 1}, "reasons": {"no-store": 1}, "events": {"collapsed": 1},
+        "requests": 1, "bytes": 100, "outcomes": {"MISS": 1}, "reasons": {"no-store": 1}, "events": {"collapsed": 1}, "codings": {"br": [1, 900, 100]},
         "origin_requests": 1, "incomplete_responses": 1, "log_dropped": 0,
     }  # fmt: skip
     assert stats["store"]["objects"] == 5
