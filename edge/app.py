@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge.caching.coding import CODINGS, CompressionRules
 from edge.caching.freshness import FreshnessRules
-from edge.certificates import Certificates
+from edge.certificates import Certificates, acme_folder, uses_acme
 from edge.clock import Clock
 from edge.config.model import Config
 from edge.config.model import Listener as ListenerConfig
@@ -60,6 +60,7 @@ def make_driver(
     context = Context(
         store, origins, recorder, clock, config.node.encode("ascii"), purges, ring, tunnels, codecs,
         may_debug=reader(config.admin.token_file),
+        challenges=acme_folder(config) if uses_acme(config) else None,
     )  # fmt: skip
     return Driver(make_sites(config), context)
 

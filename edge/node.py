@@ -9,13 +9,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from edge.acme.keeper import Keeper
 from edge.app import make_sites, open_purges
+from edge.certificates import acme_folder, acme_groups, acme_validity, uses_acme
 from edge.clock import SystemClock
 from edge.config.errors import ConfigError
 from edge.config.model import Config
@@ -74,6 +77,8 @@ class Node:
         self._left: State | None = find()
         self._notify = Notify(os.environ)
         self._sockets = listening.Sockets(bind)
+        self._kept: object = None
+        self._keeping: asyncio.Task[None] | None = None
         self._exposition: Exposition
         self._purges: NodePurges | None = None
         self._control: Control | None = None
@@ -88,7 +93,7 @@ class Node:
         self._hold_sockets(plan)
         bound = self._sockets.open(plan.addresses)
         self._nodes = supervisor = self._supervisor()
-        supervisor.happened = self._happened
+        supervisor.happened, supervisor.reloaded = self._happened, self._keep_certificates
         self._inquiries = Inquiries(supervisor.ask, lambda rule, site: placed(self._written, rule, site))
         if self._left is not None:
             self._ended = replace(
@@ -105,6 +110,7 @@ class Node:
 
             async def begun() -> None:
                 # Clients are served already.
+                self._keep_certificates()
                 await asyncio.to_thread(self._import_control)
                 await self._start_control()
                 ready(_urls(self._config, bound))
@@ -162,9 +168,31 @@ class Node:
     def _loaded(self) -> Plan:
         try:
             self._written = self._load()
-            return planned(self._written)
         except ConfigError as error:
             raise Refused([str(problem) for problem in error.problems]) from error
+        return planned(self._written)
+
+    def _keep_certificates(self) -> None:
+        """See to the certificates that the configuration in force has from an authority."""
+        config = self._written
+        groups = acme_groups(config) if uses_acme(config) else []
+        # An order in progress is not disturbed by a reload that has nothing to do with it.
+        if self._kept == (kept := (config.acme, groups)):
+            return
+        self._kept = kept
+        if self._keeping is not None:
+            self._keeping.cancel()
+        if not groups:
+            return
+        # It brings an HTTP client and a second TLS, which only few nodes need.
+        from edge.acme.issuing import Authority, issue  # noqa: PLC0415
+
+        settings, folder = config.acme, acme_folder(config)
+        authority = Authority(settings.directory, settings.contact, settings.ca_file, settings.challenges)
+        keeper = Keeper(
+            folder, partial(issue, authority, folder), partial(acme_validity, folder), SystemClock(), self._count
+        )
+        self._keeping = spawn(keeper.keep_up(groups), name="acme")
 
     def _import_control(self) -> None:
         if self._config.admin.address is not None:

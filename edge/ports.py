@@ -322,6 +322,14 @@ class Purges(Protocol):
         ...
 
 
+class Challenges(Protocol):
+    """What certificate authorities ask this node for by plain HTTP (RFC 8555 §8.3)."""
+
+    def key_authorization(self, token: bytes) -> bytes | None:
+        """Return what is to be found under `token`, None when that is no challenge of ours."""
+        ...
+
+
 class Ring(Protocol):
     """The other workers of the node: each key has an owner among them, which fills, validates and writes."""
 

@@ -19,6 +19,7 @@ _SAMPLES: dict[str, object] = {
     "site[].compression.codings": ["zstd", "br", "gzip"],
     "listen[].address": "127.0.0.1:8080",
     "listen[].tls": "internal",
+    "acme.ca_file": "/etc/foreland/authority.pem",
     "listen[].client_ca": "/etc/foreland/clients.pem",
     "admin.token_file": "/etc/foreland/admin.token",
     "origins.NAME.urls": ["http://127.0.0.1:8000"],

@@ -172,6 +172,12 @@ def _authority(text: str) -> str:
     return text.lower()
 
 
+def _https_url(text: str) -> str:
+    if re.fullmatch(r"https://[!-~]+", text) is None:
+        raise ValueError('is not a URL that begins with "https://"')
+    return text
+
+
 def _word(words: tuple[str, ...], text: str) -> str:
     if text not in words:
         near = difflib.get_close_matches(text, words, n=1)
@@ -220,6 +226,7 @@ BOOLEAN = Kind("boolean", _boolean, write=lambda value: str(value).lower(), nati
 INTEGER = Kind("integer", _integer, native=int)
 DURATION = Kind("duration", _duration, write=_write_duration, unit="seconds")
 SIZE = Kind("size", _size, write=_write_size, unit="octets")
+HTTPS_URL = Kind("https URL", _https_url)
 ADDRESS = Kind("address", parse_address)
 ADDRESS_OR_OFF = Kind('address or "off"', _address_or_off, write=_write_address_or_off)
 TOKEN = Kind("token", _token)

@@ -19,7 +19,7 @@ class Listener:
     """Where clients are accepted, and what they may speak there."""
 
     address: Address
-    tls: Literal["internal"] | tuple[CertificateFiles, ...] | None
+    tls: Literal["internal", "acme"] | tuple[CertificateFiles, ...] | None
     client_ca: Path | None
     proxy_protocol: tuple[Network, ...]
     h2c: bool
@@ -35,6 +35,17 @@ class Cache:
     pinned: int | None
     min_age: float
     scrub_rate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acme:
+    """The authority that certificates come from."""
+
+    directory: str
+    contact: tuple[str, ...]
+    terms_agreed: bool
+    ca_file: Path | None
+    challenges: tuple[Literal["http-01", "tls-alpn-01"], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +197,7 @@ class Config:
     workers: int
     listeners: tuple[Listener, ...]
     cache: Cache
+    acme: Acme
     admin: Admin
     origins: Mapping[str, Origin]
     sites: tuple[Site, ...]
@@ -208,6 +220,7 @@ def build(values: Mapping[Keys, Value], places: Mapping[str, str]) -> Config:
         **{name: values[name,] for name in ("node", "zone", "loop", "workers")},  # type: ignore[arg-type]
         listeners=tuple(_made(Listener, values, ("listen", index)) for index in _members(values, "listen")),
         cache=_made(Cache, values, ("cache",)),
+        acme=_made(Acme, values, ("acme",)),
         admin=_made(Admin, values, ("admin",)),
         origins={str(name): _made(Origin, values, ("origins", name)) for name in _members(values, "origins")},
         sites=tuple(_made(Site, values, ("site", index)) for index in _members(values, "site")),

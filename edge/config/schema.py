@@ -12,6 +12,7 @@ from edge.config.kinds import (
     BOOLEAN,
     DURATION,
     HOSTS,
+    HTTPS_URL,
     INTEGER,
     MEDIA_TYPES,
     NETWORKS,
@@ -105,8 +106,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("listen[].address", ADDRESS, REQUIRED, "Address to accept clients on; no host means every interface."),
     Setting(
         "listen[].tls", TLS, UNSET,
-        "How TLS is spoken here: with certificates from files, the first for clients that send no server name, or with "
-        "one of this node's own authority; unset speaks plain HTTP.",
+        "How TLS is spoken here: with certificates from files, the first for clients that send no server name, with one "
+        "of this node's own authority (internal), or with those of a public one (acme); unset speaks plain HTTP.",
     ),
     Setting(
         "listen[].client_ca", PATH, UNSET,
@@ -132,6 +133,18 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "cache.scrub_rate", SIZE, "4MiB",
         "What is read of the disk each second to find damage before a client asks; 0B turns that off.", ("0B", "1GiB"),
+    ),
+    Setting(
+        "acme.directory", HTTPS_URL, "https://acme-v02.api.letsencrypt.org/directory",
+        'Where the authority is that certificates of tls = "acme" come from (RFC 8555).',
+    ),
+    Setting("acme.contact", STRINGS, [], "Mail addresses that the authority may write to.", (0, 10)),
+    Setting("acme.terms_agreed", BOOLEAN, OFF, "Whether you agree to the terms of service of the authority."),
+    Setting("acme.ca_file", PATH, UNSET, "Certificates to trust for the authority itself; unset trusts the system's."),
+    Setting(
+        "acme.challenges", many_of("http-01", "tls-alpn-01"), ["http-01", "tls-alpn-01"],
+        "How to show the authority that the hosts are ours, the preferred way first: http-01 is asked for on port 80, "
+        "tls-alpn-01 on port 443.", (1, 2),
     ),
     Setting("admin.address", ADDRESS_OR_OFF, "127.0.0.1:8901", "Address of the admin plane; loopback only."),
     Setting(
@@ -294,6 +307,7 @@ SENTENCES: dict[str, str] = {
     "": "The node itself; written before the first table.",
     "listen[]": "One table for each address that accepts clients.",
     "cache": "Where stored responses are kept.",
+    "acme": 'Certificates from an authority, for listeners with tls = "acme".',
     "admin": "The admin plane: health, metrics and dashboard.",
     "origins.NAME": "One table for each origin, under a name of your choice.",
     "site[]": "One table for each site: a set of hosts, and how their responses are cached.",

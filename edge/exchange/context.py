@@ -8,7 +8,7 @@ from edge.exchange.making import Making
 from edge.exchange.tunnel_limits import TunnelLimits
 from edge.exchange.unwritten import UnwrittenPurges
 from edge.exchange.variants import Variants
-from edge.ports import Codecs, Purges, Ring, Store, Telemetry, Upstream
+from edge.ports import Challenges, Codecs, Purges, Ring, Store, Telemetry, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Context:
     tunnels: TunnelLimits = field(default_factory=TunnelLimits)
     codecs: Codecs | None = None
     may_debug: Callable[[bytes], bool] = lambda _token: False
+    challenges: Challenges | None = None
 
     variants: Variants = field(init=False)
 

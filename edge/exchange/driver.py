@@ -29,6 +29,7 @@ from edge.errors import (
     UpstreamError,
 )
 from edge.exchange.asking import Asking, Question
+from edge.exchange.challenge import answers_challenge, may_be_challenge
 from edge.exchange.collapsing import Collapsing
 from edge.exchange.context import Context
 from edge.exchange.debugging import DEBUG, debug_lines
@@ -125,6 +126,8 @@ class Driver:
 
         `over` is called once the answer has ended, which may be before this returns.
         """
+        if self._context.challenges is not None and may_be_challenge(request):
+            return False
         self.in_flight += 1
         if self._short.begin(request, responder, client, over):
             return True
@@ -240,6 +243,8 @@ class Driver:
 
     async def _answer(self, ex: Exchange) -> None:
         request, site = ex.request, ex.site
+        if self._context.challenges is not None and await answers_challenge(self._context, ex):
+            return
         if (token := request.fields.get(DEBUG)) is not None and self._context.may_debug(token):
             ex.debug = debug_lines(await self.explaining.explain(request))
         if request.method == b"PURGE" and may_purge(ex):

@@ -41,6 +41,7 @@ class Supervisor:
     Attributes:
         problems: what kept this program from taking over from the one before.
         happened: told of what happens to the node: a word, and a sentence or nothing.
+        reloaded: called when a configuration was loaded again and is in force.
 
     Args:
         load: returns the plan of the configuration as it is now; Refused when there is a problem with it.
@@ -62,6 +63,7 @@ class Supervisor:
         numbers: Callable[[], bytes],
         become: Become | None = None,
     ) -> None:
+        self.reloaded: Callable[[], None] = lambda: None
         self._load, self._check, self._ended, self._numbers = load, check, ended, numbers
         self.happened: Callable[[str, str], None] = lambda _word, _sentence: None
         self._sockets, self._page, self._notify = sockets, page, notify
@@ -171,6 +173,7 @@ class Supervisor:
         else:
             log.info("reloaded")
             self.happened("reload", "")
+            self.reloaded()
         return problems
 
     async def _reloaded(self) -> list[str]:

@@ -82,11 +82,11 @@ class World:
         self.store = site.pop("store", None) or MemoryStore(self.pauses)
         self.upstream = ScriptedUpstream(self.clock, lambda _: Answer(fields=[FRESH]), self.pauses)
         self.telemetry = RecordingTelemetry()
-        ring, self.codecs = site.pop("ring", None), NodeCodecs()
+        ports, self.codecs = {name: site.pop(name, None) for name in ("ring", "challenges")}, NodeCodecs()
         rules = site.pop("freshness", FreshnessRules(heuristic=profile.heuristic))
         self.site = Site("a.test", (b"a.test",), "main", profile=profile, freshness=rules, **site)
         context = Context(
-            self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge", ring=ring, codecs=self.codecs
+            self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge", codecs=self.codecs, **ports
         )
         self.driver = Driver(Sites([self.site]), context)
 
