@@ -59,11 +59,15 @@ class Node:
     async def says(self, pattern: str) -> str:
         """Return what has been said when a line like this has been."""
         assert self.process.stderr is not None
-        async with asyncio.timeout(STUCK):
-            while re.search(pattern, self.said) is None:
-                line = await self.process.stderr.readline()
-                assert line, self.said
-                self.said += line.decode()
+        try:
+            # Pebble refuses one nonce in twenty, and a refusal is waited out for a minute.
+            async with asyncio.timeout(3 * STUCK):
+                while re.search(pattern, self.said) is None:
+                    line = await self.process.stderr.readline()
+                    assert line, self.said
+                    self.said += line.decode()
+        except TimeoutError:
+            pytest.fail(f"no {pattern!r} in {self.said}")
         return self.said
 
     async def shown(self, host: str) -> x509.Certificate:
