@@ -1,5 +1,6 @@
 """The composition root: a configuration becomes the parts of a worker."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from edge.policy.key import KeyPolicy
 from edge.policy.limits import Limits
 from edge.policy.profile import PROFILES
 from edge.ports import Purges, Ring, SharedEpoch, Store
+from edge.published.content import PublishedContent
 from edge.purges.log import PurgeLog
 from edge.purges.node import NodePurges
 from edge.store.disk import Disk
@@ -51,10 +53,13 @@ def make_driver(
     clock: Clock,
     purges: Purges,
     ring: Ring | None = None,
+    published: PublishedContent | None = None,
 ) -> Driver:
     """Return the driver for a configuration."""
     tunnels = TunnelLimits(config.limits.tunnels, config.limits.tunnel_idle)
     context = Context(store, origins, recorder, clock, config.node.encode("ascii"), purges, ring, tunnels)
+    if published is not None:
+        context = replace(context, published=published)
     return Driver(make_sites(config), context)
 
 
@@ -177,11 +182,13 @@ def tls(certificates: Certificates, listener: ListenerConfig) -> TlsContexts | N
         raise StartError(f"no TLS on {listener.address}: {error}") from error
 
 
-def open_purges(config: Config, clock: Clock, shared: SharedEpoch) -> NodePurges:
+def open_purges(
+    config: Config, clock: Clock, shared: SharedEpoch, changed: Callable[[], None] = lambda: None
+) -> NodePurges:
     """Return what was purged on the node; StoreError if the log cannot be used."""
     # Without a log, nothing would tell what of it was purged.
     holds = any(config.cache.path.rglob("*.seg"))
-    return NodePurges(PurgeLog(config.cache.path / "purges", shared, holds=holds, now=clock.now()), shared)
+    return NodePurges(PurgeLog(config.cache.path / "purges", shared, holds=holds, now=clock.now()), shared, changed)
 
 
 async def open_store(config: Config, clock: Clock, index: int, shared: Shared) -> NodeStore:

@@ -47,6 +47,14 @@ class Admin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """What may be pushed to the node; no path means nothing."""
+
+    path: Path | None
+    max_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """One origin and the way to it, in seconds."""
 
@@ -174,6 +182,7 @@ class Config:
     listeners: tuple[Listener, ...]
     cache: Cache
     admin: Admin
+    push: Push
     origins: Mapping[str, Origin]
     sites: tuple[Site, ...]
     limits: Limits
@@ -193,6 +202,7 @@ def build(values: Mapping[Keys, Value]) -> Config:
         listeners=tuple(_made(Listener, values, ("listen", index)) for index in _members(values, "listen")),
         cache=_made(Cache, values, ("cache",)),
         admin=_made(Admin, values, ("admin",)),
+        push=_made(Push, values, ("push",)),
         origins={str(name): _made(Origin, values, ("origins", name)) for name in _members(values, "origins")},
         sites=tuple(_made(Site, values, ("site", index)) for index in _members(values, "site")),
         limits=_made(Limits, values, ("limits",)),

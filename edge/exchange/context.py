@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge.clock import Clock
+from edge.exchange.published import NothingPublished
 from edge.exchange.tunnel_limits import TunnelLimits
 from edge.exchange.unwritten import UnwrittenPurges
-from edge.ports import Purges, Ring, Store, Telemetry, Upstream
+from edge.ports import Published, Purges, Ring, Store, Telemetry, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +22,4 @@ class Context:
     purges: Purges = field(default_factory=UnwrittenPurges)
     ring: Ring | None = None
     tunnels: TunnelLimits = field(default_factory=TunnelLimits)
+    published: Published = field(default_factory=NothingPublished)

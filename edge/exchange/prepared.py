@@ -15,10 +15,11 @@ from edge.caching.vary import normalised
 from edge.exchange.deliver import not_modified
 from edge.exchange.exchange import Exchange, with_own_fields
 from edge.exchange.plan import NotModified, condition
+from edge.exchange.published import NothingPublished, PublishedAnswers, ReadyPublished
 from edge.exchange.purged import is_unpurged
 from edge.exchange.site import Sites
 from edge.policy.key import apply_query, cache_key
-from edge.ports import Purges, Record, Second, Store, Token
+from edge.ports import Published, Purges, Record, Second, Store, Token
 from edge.semantics.messages import Request, Response
 
 #: Request fields that give more than the key and the nominated fields a say in the answer.
@@ -45,7 +46,7 @@ class Prepared:
     """
 
     __slots__ = (
-        "_base_age", "_content", "_epoch", "_is_304", "_lifetime", "_node", "_purges", "_scheme", "_shared", "_since",
+        "_base_age", "_content", "_epoch", "_is_304", "_lifetime", "_node", "_path", "_published", "_purges", "_scheme", "_shared", "_since",
         "_site", "_store", "_token", "_unmodified", "body", "stored",
     )  # fmt: skip
 
@@ -58,10 +59,11 @@ class Prepared:
         stored: StoredResponse,
         token: Token,
         content: bytes,
+        published: Published,
     ) -> None:
         self._store, self._purges, self._node, self._site, self._token = store, purges, node, ex.site, token
         self._shared, self._epoch = purges.shared, ex.epoch
-        self._scheme = ex.target.scheme
+        self._scheme, self._path, self._published = ex.target.scheme, ex.target.path, published
         self.stored = stored
         self.body = self._content = content
         self._is_304, self._unmodified = False, self
@@ -97,7 +99,7 @@ class Prepared:
 
     def _is_purged(self) -> bool:
         epoch = self._purges.current()
-        if not is_unpurged(self._purges, self.stored):
+        if not is_unpurged(self._purges, self.stored) or self._published.covers(self._site.name, self._path):
             return True
         self._epoch = epoch
         return False
@@ -139,8 +141,12 @@ class Prepared:
 class PreparedAnswers:
     """The ready answers of a node, by key."""
 
-    def __init__(self, sites: Sites, store: Store, purges: Purges, node: bytes) -> None:
+    def __init__(
+        self, sites: Sites, store: Store, purges: Purges, node: bytes, published: Published | None = None
+    ) -> None:
         self._sites = sites
+        self._published = published or NothingPublished()
+        self._answers = PublishedAnswers(self._published, purges, node)
         self._store = store
         self._purges = purges
         self._node = node
@@ -157,18 +163,20 @@ class PreparedAnswers:
         if token is None or body is None or stored.complete_length != len(body):
             return
         others = [one for one in self._by_key.pop(ex.key, ()) if one.is_held and not one.matches(ex.request)]
-        made = Prepared(self._store, self._purges, self._node, ex, stored, token, body)
+        made = Prepared(self._store, self._purges, self._node, ex, stored, token, body, self._published)
         self._by_key[ex.key] = [made, *others[: _VARIANTS - 1]]
         if len(self._by_key) > _KEYS:
             del self._by_key[next(iter(self._by_key))]
 
-    def find(self, request: Request) -> Prepared | None:
+    def find(self, request: Request) -> Prepared | ReadyPublished | None:
         """Return the ready answer to a request, None when the full path must make one."""
-        if not self._by_key or not is_plain(request, _DECIDING):
+        if not (self._by_key or self._published.sites) or not is_plain(request, _DECIDING):
             return None
         site = self._sites.of(request.target)
         if site is None:
             return None
+        if site.name in self._published.sites and self._published.covers(site.name, request.target.path):
+            return self._answers.find(request, site) if is_plain(request) else None
         key = cache_key(apply_query(request.target, site.key), site.key)
         for prepared in self._by_key.get(key, ()):
             if prepared.matches(request):

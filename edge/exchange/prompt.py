@@ -90,14 +90,14 @@ class PromptHits:
         target: Target,
         key: bytes,
         found: Sequence[StoredResponse],
+        epoch: int,
     ) -> bool:
-        """Answer a plain GET request for `key`, for which `found` is stored; return whether that could be done."""
+        """Answer a plain GET request for `key`, for which `found` is stored at `epoch`; return whether that could be done."""
         context = self._context
         now = context.clock.now()
         stored = _selected(request, found)
         if stored is None or not stored.is_complete:
             return False
-        epoch = context.purges.current()
         for each in found:
             if each.epoch != epoch and not is_unpurged(context.purges, each):
                 return False

@@ -122,11 +122,14 @@ class ShortWay:
         key = cache_key(target, site.key)
         if context.ring is not None and context.ring.owner(key) is not None:
             return False
+        epoch, published = context.purges.current(), context.published
+        if site.name in published.sites and published.covers(site.name, request.target.path):
+            return False
         found = context.store.lookup_nowait(key)
         if found is None:
             return False
         if found:
-            if not self._prompt.answer(request, responder, client, site, target, key, found):
+            if not self._prompt.answer(request, responder, client, site, target, key, found, epoch):
                 return False
             over()
             return True
@@ -136,7 +139,7 @@ class ShortWay:
         asked.is_alone = not site.collapse or self._learned.is_uncacheable(key, now)
         if not asked.is_alone and self._collapsing.is_asked(key):
             return False
-        asked.mark, asked.epoch = self._fence.mark, context.purges.current()
+        asked.mark, asked.epoch = self._fence.mark, epoch
         sent = Request(b"GET", target, shape.fields)
         if not context.origins[site.origin].send_nowait(
             sent, partial(self._interim, asked), partial(self._answered, asked)
