@@ -6,7 +6,16 @@ from functools import partial
 
 from edge.clock import Clock
 from edge.config.model import Config
-from edge.control import compatible, inquiry_endpoints, publish_endpoints, purge_endpoints, push_endpoints, tokens
+from edge.control import (
+    compatible,
+    event_endpoints,
+    inquiry_endpoints,
+    publish_endpoints,
+    purge_endpoints,
+    push_endpoints,
+    tokens,
+)
+from edge.control.events import Events
 from edge.control.idempotency import Idempotency
 from edge.control.inquiries import Inquiries
 from edge.control.publishing import Publishing
@@ -35,6 +44,7 @@ def make_control(
     pushing: Pushing,
     publishing: Publishing,
     inquiries: Inquiries,
+    events: Events,
 ) -> Control:  # fmt: skip
     """Return the admin plane; TokenError if its tokens cannot be used."""
     idempotency = Idempotency(config.cache.path / "admin")
@@ -44,6 +54,7 @@ def make_control(
         *push_endpoints.endpoints(pushing),
         *publish_endpoints.endpoints(publishing),
         *inquiry_endpoints.endpoints(inquiries),
+        *event_endpoints.endpoints(events),
         *shapes,
     ]  # fmt: skip
     return Control(sources, more=more, tokens=_open_tokens(config))
@@ -57,6 +68,7 @@ def make_purging(
     clock: Clock,
     flush: Callable[[], Awaitable[None]],
     count: Callable[[str], None],
+    tell: Callable[[str, str], None],
 ) -> Purging:
     """Return what the admin plane purges with."""
     path = config.cache.path
@@ -66,8 +78,9 @@ def make_purging(
         *(path / FOLDER / site.name for site in config.sites if site.quota is not None),
     ]
     return Purging(
-        purges, partial(_policy_of, sites), clock=clock, node=config.node, stores=stores, flush=flush, count=count
-    )
+        purges, partial(_policy_of, sites), clock=clock, node=config.node, stores=stores, flush=flush, count=count,
+        tell=tell,
+    )  # fmt: skip
 
 
 def make_pushing(config: Config, sites: Sites, inquiries: Inquiries) -> Pushing:

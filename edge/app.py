@@ -4,13 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from edge.caching.coding import CODINGS, CompressionRules
 from edge.caching.freshness import FreshnessRules
-from edge.certificates import Certificates
+from edge.certificates import Certificates, acme_folder, uses_acme
 from edge.clock import Clock
 from edge.config.model import Config
 from edge.config.model import Listener as ListenerConfig
 from edge.config.model import Origin as OriginConfig
 from edge.config.model import Site as SiteConfig
+from edge.control.tokens import reader
 from edge.downstream.tls_contexts import TlsContexts
 from edge.errors import ParseError
 from edge.exchange.context import Context
@@ -20,9 +22,8 @@ from edge.exchange.tunnel_limits import TunnelLimits
 from edge.policy.chunking import ChunkRules
 from edge.policy.key import KeyPolicy
 from edge.policy.limits import Limits
-from edge.policy.profile import PROFILES
-from edge.ports import Purges, Ring, SharedEpoch, Store
-from edge.published.content import PublishedContent
+from edge.policy.profile import PROFILES, Profile
+from edge.ports import Codecs, Published, Purges, Ring, SharedEpoch, Store
 from edge.purges.log import PurgeLog
 from edge.purges.node import NodePurges
 from edge.store.disk import Disk
@@ -45,21 +46,26 @@ NodeStore = Disk | Volumes | Partitions
 _DAY = 86_400.0
 
 
-def make_driver(
+def make_driver(  # noqa: PLR0913 - the parts of a worker that a driver works with
     config: Config,
     store: Store,
     origins: dict[str, Origin],
     recorder: Recorder,
     clock: Clock,
     purges: Purges,
-    ring: Ring | None = None,
-    published: PublishedContent | None = None,
+    ring: Ring | None,
+    *,
+    codecs: Codecs,
+    published: Published,
 ) -> Driver:
     """Return the driver for a configuration."""
     tunnels = TunnelLimits(config.limits.tunnels, config.limits.tunnel_idle)
-    context = Context(store, origins, recorder, clock, config.node.encode("ascii"), purges, ring, tunnels)
-    if published is not None:
-        context = replace(context, published=published)
+    context = Context(
+        store, origins, recorder, clock, config.node.encode("ascii"), purges, ring, tunnels, codecs,
+        may_debug=reader(config.admin.token_file),
+        published=published,
+        challenges=acme_folder(config) if uses_acme(config) else None,
+    )  # fmt: skip
     return Driver(make_sites(config), context)
 
 
@@ -100,7 +106,25 @@ def make_site(site: SiteConfig, https_port: int | None = None) -> Site:
         purge_from=site.purge_from,
         upgrade=frozenset(protocol.lower().encode("ascii") for protocol in site.upgrade),
         https_port=https_port if site.https == "redirect" else None,
+        compression=_compression(site, profile),
         hsts=b"max-age=%d" % site.hsts if site.hsts else b"",
+    )
+
+
+def _compression(site: SiteConfig, profile: Profile) -> CompressionRules | None:
+    chosen = site.compression
+    made = tuple(coding.encode("ascii") for coding in chosen.codings or ())
+    codings = (CODINGS if profile.code else ()) if chosen.codings is None else made
+    if not codings:
+        return None
+    return CompressionRules(
+        codings=codings,
+        min_size=chosen.min_size,
+        types=chosen.types,
+        origin=chosen.origin,
+        max_decoded=chosen.max_decoded,
+        hot=chosen.hot,
+        strip_cookies=site.cookies == "strip",
     )
 
 

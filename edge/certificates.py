@@ -5,8 +5,10 @@ import logging
 import socket
 from collections.abc import Iterator
 
+from edge.acme.folder import Folder
 from edge.clock import Clock
 from edge.config.model import Config, Listener
+from edge.config.tls import certifiable
 from edge.downstream.listener import PROTOCOLS
 from edge.downstream.tls_contexts import TlsContexts
 from edge.downstream.tls_files import Certificate, CertificateFiles, read_certificate, read_chain
@@ -20,6 +22,8 @@ log = logging.getLogger("edge")
 _INTERVAL, _RENEWAL_INTERVAL = 1.0, 600.0
 #: A certificate that expires sooner is worth a word, in seconds.
 _SOON = 14 * 86_400.0
+#: What public authorities put into one certificate at most.
+_MOST_NAMES = 100
 
 
 class Certificates:
@@ -29,6 +33,7 @@ class Certificates:
         self._config = config
         self._clock = clock
         self._authority = authority(config)
+        self._acme = acme_folder(config)
         self._tickets = TicketKeys(config.cache.path / "tls" / "tickets", clock)
         self._contexts: list[TlsContexts] = []
         self._renewed = 0.0
@@ -44,7 +49,11 @@ class Certificates:
         if listener.tls is None:
             return None
         contexts = TlsContexts(
-            self._files(listener), protocols=PROTOCOLS, client_ca=listener.client_ca, tickets=self._tickets
+            self._files(listener),
+            protocols=PROTOCOLS,
+            client_ca=listener.client_ca,
+            tickets=self._tickets,
+            answer=self._acme.alpn_certificate if uses_acme(self._config) else None,
         )
         for certificate in contexts.certificates:
             if problem := certificate.out_of_date(self._clock.now()):
@@ -82,12 +91,39 @@ class Certificates:
     def _files(self, listener: Listener) -> list[CertificateFiles]:
         if isinstance(listener.tls, tuple):
             return [CertificateFiles(files.cert, files.key) for files in listener.tls]
-        return [self._internal()]
+        internal = self._internal()
+        if listener.tls == "internal":
+            return [internal]
+        paths = [self._acme.stand_in(names, internal.cert) for names in acme_groups(self._config)]
+        return [CertificateFiles(path, path) for path in paths]
 
 
 def authority(config: Config) -> InternalAuthority:
     """Return this node's own authority, which may not have been made yet."""
     return InternalAuthority(config.cache.path / "tls")
+
+
+def uses_acme(config: Config) -> bool:
+    """Return whether a listener has its certificates from an authority that speaks ACME."""
+    return any(listener.tls == "acme" for listener in config.listeners)
+
+
+def acme_folder(config: Config) -> Folder:
+    """Return where the certificates from an authority that speaks ACME are."""
+    return Folder(config.cache.path / "tls" / "acme")
+
+
+def acme_groups(config: Config) -> list[tuple[str, ...]]:
+    """Return the names of each certificate that such an authority is asked for: those of a site, or a part of them."""
+    sites = [certifiable(site.hosts) for site in config.sites]
+    return [names[at : at + _MOST_NAMES] for names in sites for at in range(0, len(names), _MOST_NAMES)]
+
+
+def acme_validity(folder: Folder, names: tuple[str, ...]) -> tuple[frozenset[str], float, float]:
+    """Return which names such a certificate is for, and from when until when; ParseError if it cannot be used."""
+    path = folder.certificate(names)
+    certificate = read_certificate(CertificateFiles(path, path))
+    return frozenset(certificate.names), certificate.not_before, certificate.not_after
 
 
 def internal_names(config: Config) -> list[str]:
@@ -124,7 +160,7 @@ def warnings(config: Config, now: float) -> Iterator[str]:
         days = (certificate.not_after - now) / 86_400
         if certificate.not_after - now < _SOON:
             yield f"{certificate.files.cert} expires in {days:.0f} days"
-    if not certificates or any(listener.tls == "internal" for listener in config.listeners):
+    if not certificates or any(isinstance(listener.tls, str) for listener in config.listeners):
         return
     for site in config.sites:
         for host in site.hosts:

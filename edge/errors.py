@@ -150,6 +150,12 @@ class UpstreamChanged(UpstreamError):
     detail = "origin-changed"
 
 
+class UpstreamUndecodable(UpstreamError):
+    """The content is not in the coding that the origin states, or grows out of all proportion when it is decoded."""
+
+    detail = "origin-undecodable"
+
+
 class NoHealthyOrigin(UpstreamError):
     """Every connection to the origin is taken and the queue is full or its deadline passed."""
 

@@ -17,7 +17,8 @@ def sentence(status: int, cache_status: str | None, age: str | None) -> str:
     if "hit" in said:
         return f"HIT: stored {age or 0} s ago, fresh for {said.get('ttl')} s" + (f"; {detail}" if detail else "")
     fwd = said.get("fwd") or ""
-    if status >= 500 and "fwd-status" not in said:
+    # What the origin said is no fault of the exchange; a status that it did not say is.
+    if status >= 500 and said.get("fwd-status") != str(status):
         return f"ERROR: {detail or 'the request failed'}"
     parts = [f"MISS: {reasons.FORWARD[fwd].sentence if fwd in reasons.FORWARD else fwd}"]
     if said.get("fwd-status") == "304":

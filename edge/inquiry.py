@@ -9,9 +9,12 @@ from edge.control.inquiries import (
     AboutLog,
     AboutPushed,
     AboutRequest,
+    AboutTop,
     Answer,
     Explained,
     Held,
+    Leader,
+    Leaders,
     Lines,
     Refused,
     Step,
@@ -27,7 +30,7 @@ from edge.ports import Record
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request
 from edge.semantics.target import Target, parse_authority, parse_uri
-from edge.telemetry.lines import Line
+from edge.telemetry.lines import Line, printable
 from edge.telemetry.query import QueryError, parse
 from edge.telemetry.recorder import Recorder
 
@@ -48,6 +51,8 @@ class Inquiry:
                 return encode(self._log(question))
             case AboutRequest() as question:
                 return encode(await self._explain(question))
+            case AboutTop() as question:
+                return encode(self._top(question))
             case AboutPushed(objects=objects):
                 return encode(Held([place for place, each in enumerate(objects) if await self._pushing.holds(*each)]))
 
@@ -65,6 +70,13 @@ class Inquiry:
                 if len(found) == question.count:
                     break
         return Lines(found)
+
+    def _top(self, question: AboutTop) -> Leaders:
+        self._recorder.settle()
+        return Leaders([
+            Leader(printable(host), printable(path), weight, excess)
+            for (host, path), weight, excess in self._recorder.top.heaviest(question.by, question.count)
+        ])  # fmt: skip
 
     async def _explain(self, question: AboutRequest) -> Answer:
         try:
@@ -84,6 +96,7 @@ class Inquiry:
                 remedies=told.remedies,
                 past=[self._line_of(record) for record in past],
                 is_owner=told.is_owner,
+                site=told.site,
             )
         )
 

@@ -7,17 +7,24 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from edge.acme.keeper import Keeper
 from edge.app import make_sites, open_purges
+from edge.certificates import acme_folder, acme_groups, acme_validity, uses_acme
 from edge.clock import SystemClock
 from edge.config.errors import ConfigError
 from edge.config.model import Config
+from edge.config.places import placed
 from edge.config.show import show
+from edge.control.events import Events
 from edge.control.inquiries import AboutLog, AboutRequest, Inquiries
 from edge.downstream.listener import bind
 from edge.errors import EdgeError
@@ -32,7 +39,7 @@ from edge.supervisor.page import Page
 from edge.supervisor.paths import CONTROL_FOLDER
 from edge.supervisor.plan import Plan, State, find
 from edge.supervisor.supervisor import Supervisor
-from edge.tasks import cancel_all
+from edge.tasks import cancel_all, spawn
 from edge.telemetry.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -44,6 +51,9 @@ log = logging.getLogger("edge.node")
 
 # What the admin plane needs, and nothing else: importing it takes as long as all the rest of the start.
 _OF_CONTROL = ("importlib.metadata", "edge.administration", "edge.telemetry.metrics")
+
+# How often what changes without anybody telling is looked at.
+_LOOK_SECONDS = 5.0
 
 _decode = msgspec.msgpack.Decoder(Snapshot).decode
 
@@ -59,10 +69,16 @@ class Node:
 
     def __init__(self, config: Config, load: Callable[[], Config], become: Become) -> None:
         self._config, self._load, self._become = config, load, become
-        self._ended = Snapshot()
+        # As it was read last, to tell where a setting stands.
+        self._written = config
+        self._clock = SystemClock()
+        self._events = Events(self._clock)
+        self._ended = Snapshot(configured_at=self._clock.now())
         self._left: State | None = find()
         self._notify = Notify(os.environ)
         self._sockets = listening.Sockets(bind)
+        self._kept: object = None
+        self._keeping: asyncio.Task[None] | None = None
         self._exposition: Exposition
         self._purges: NodePurges | None = None
         self._control: Control | None = None
@@ -77,9 +93,12 @@ class Node:
         self._hold_sockets(plan)
         bound = self._sockets.open(plan.addresses)
         self._nodes = supervisor = self._supervisor()
-        self._inquiries = Inquiries(supervisor.ask)
+        supervisor.happened, supervisor.reloaded = self._happened, self._keep_certificates
+        self._inquiries = Inquiries(supervisor.ask, lambda rule, site: placed(self._written, rule, site))
         if self._left is not None:
-            self._ended = _decode(self._left.numbers)
+            self._ended = replace(
+                _decode(self._left.numbers), is_configured=True, configured_at=self._ended.configured_at
+            )
             await supervisor.adopt(self._left)
         commands = Commands(
             {"reload": lambda _: supervisor.reload(), "upgrade": supervisor.upgrade},
@@ -91,6 +110,7 @@ class Node:
 
             async def begun() -> None:
                 # Clients are served already.
+                self._keep_certificates()
                 await asyncio.to_thread(self._import_control)
                 await self._start_control()
                 ready(_urls(self._config, bound))
@@ -100,6 +120,7 @@ class Node:
             await supervisor.run(plan, begun)
         finally:
             commands.stop()
+            self._events.end()
             if self._control is not None:
                 await self._control.stop()
             if self._purges is not None:
@@ -146,9 +167,32 @@ class Node:
 
     def _loaded(self) -> Plan:
         try:
-            return planned(self._load())
+            self._written = self._load()
         except ConfigError as error:
             raise Refused([str(problem) for problem in error.problems]) from error
+        return planned(self._written)
+
+    def _keep_certificates(self) -> None:
+        """See to the certificates that the configuration in force has from an authority."""
+        config = self._written
+        groups = acme_groups(config) if uses_acme(config) else []
+        # An order in progress is not disturbed by a reload that has nothing to do with it.
+        if self._kept == (kept := (config.acme, groups)):
+            return
+        self._kept = kept
+        if self._keeping is not None:
+            self._keeping.cancel()
+        if not groups:
+            return
+        # It brings an HTTP client and a second TLS, which only few nodes need.
+        from edge.acme.issuing import Authority, issue  # noqa: PLC0415
+
+        settings, folder = config.acme, acme_folder(config)
+        authority = Authority(settings.directory, settings.contact, settings.ca_file, settings.challenges)
+        keeper = Keeper(
+            folder, partial(issue, authority, folder), partial(acme_validity, folder), SystemClock(), self._count
+        )
+        self._keeping = spawn(keeper.keep_up(groups), name="acme")
 
     def _import_control(self) -> None:
         if self._config.admin.address is not None:
@@ -175,16 +219,17 @@ class Node:
             metrics=self._metrics,
             unready=self._unready,
         )
-        config, clock = self._config, SystemClock()
+        config, clock = self._config, self._clock
         self._purges = await asyncio.to_thread(open_purges, config, clock, self._page)
         purging = make_purging(
-            config, make_sites(config), self._purges, clock=clock, flush=self._flush, count=self._count
-        )
+            config, make_sites(config), self._purges, clock=clock, flush=self._flush, count=self._count,
+            tell=self._events.add,
+        )  # fmt: skip
         try:
             pushing = await asyncio.to_thread(make_pushing, config, make_sites(config), self._inquiries)
             publishing = await asyncio.to_thread(make_publishing, config, self._purges, clock=clock)
             self._control = await asyncio.to_thread(
-                make_control, config, sources, purging, pushing, publishing, self._inquiries
+                make_control, config, sources, purging, pushing, publishing, self._inquiries, self._events
             )
             url = await self._control.start(address.host, address.port)
         except EdgeError as error:
@@ -192,6 +237,7 @@ class Node:
         except OSError as error:
             raise StartError(f"the admin plane cannot listen on {address}: {error.strerror}") from error
         log.info("admin plane on %s", url)
+        _ = spawn(self._look_on(), name="look-on")
 
     async def _explain(self, question: bytes) -> object:
         return await self._inquiries.explain(msgspec.json.decode(question, type=AboutRequest))
@@ -224,6 +270,27 @@ class Node:
     def _count(self, event: str) -> None:
         """Count what happened in the admin plane."""
         self._ended.events[event] = self._ended.events.get(event, 0) + 1
+
+    def _happened(self, word: str, sentence: str) -> None:
+        """Take note of what the supervisor tells."""
+        self._events.add(word, sentence)
+        if word == "reload":
+            self._ended.is_configured, self._ended.configured_at = True, self._clock.now()
+        elif word == "reload-refused":
+            self._ended.is_configured = False
+
+    async def _look_on(self) -> None:
+        """Take note of what changes without anybody telling."""
+        before = await self._snapshot()
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = await self._snapshot()
+            if now.store.is_storing is not before.store.is_storing:
+                self._events.add("storing" if now.store.is_storing else "not-storing")
+            for name, not_after in now.certificates.items():
+                if before.certificates.get(name, not_after) != not_after:
+                    self._events.add("certificate", f"{name}, good until {_day(not_after)}")
+            before = now
 
     def _add_ended(self, told: Told) -> None:
         self._ended.add(_decode(told.numbers).totals_only())
@@ -260,6 +327,10 @@ async def _check_program() -> list[str]:
     if process.returncode == 0:
         return []
     return errors.decode(errors="replace").strip().splitlines()[-5:] or ["the new program cannot be run"]
+
+
+def _day(when: float) -> str:
+    return datetime.fromtimestamp(when, UTC).date().isoformat()
 
 
 def _urls(config: Config, bound: Sequence[socket.socket]) -> list[str]:

@@ -37,6 +37,34 @@ class Closable(Protocol):
         ...
 
 
+class Incoming(Source, Protocol):
+    """A source of octets on their way here, which can be let go of."""
+
+    def close(self) -> None:
+        """Let go of what it holds; whatever was not read is lost."""
+        ...
+
+
+class Codecs(Protocol):
+    """The content codings (RFC 9110 §8.4.1) that this node makes and takes off, beside the event loop."""
+
+    def coded(self, source: Closable, coding: bytes, *, small: bool, is_dry: Callable[[], bool]) -> Incoming:
+        """Return what `source` gives, in `coding`; it is closed with what is returned.
+
+        `small` takes the time to make it as small as it gets; `is_dry` tells whether the source has nothing to give at
+        present, so that what was coded so far must not wait for it.
+        """
+        ...
+
+    def decoded(self, source: Closable, coding: bytes, limit: int) -> Incoming:
+        """Return what `source` gives in `coding`, without it; it is closed with what is returned.
+
+        Reading raises UpstreamUndecodable where it is not in that coding, and once it is more than `limit` octets or
+        out of all proportion to what came in.
+        """
+        ...
+
+
 class Responder(Protocol):
     """The answer to one request, on its way to the client.  Every method raises DownstreamClosed once it is gone."""
 
@@ -79,17 +107,13 @@ class PromptResponder(Responder, Protocol):
         ...
 
 
-class UpstreamResponse(Source, Protocol):
+class UpstreamResponse(Incoming, Protocol):
     """A response head from the origin, and its content to read."""
 
     head: Response
     content_length: int | None
     request_time: float
     response_time: float
-
-    def close(self) -> None:
-        """Let go of the connection; whatever was not read is lost."""
-        ...
 
     async def write(self, data: Piece) -> None:
         """Send octets of the protocol that a 101 has switched to; UpstreamError once the origin is gone."""
@@ -231,7 +255,7 @@ class Store(Protocol):
         """
         ...
 
-    async def put(self, stored: StoredResponse) -> None:
+    def put(self, stored: StoredResponse) -> None:
         """Replace the head of a stored response, its content unchanged.  StoreError: the old head stays."""
         ...
 
@@ -323,6 +347,14 @@ class Purges(Protocol):
         ...
 
 
+class Challenges(Protocol):
+    """What certificate authorities ask this node for by plain HTTP (RFC 8555 §8.3)."""
+
+    def key_authorization(self, token: bytes) -> bytes | None:
+        """Return what is to be found under `token`, None when that is no challenge of ours."""
+        ...
+
+
 class Ring(Protocol):
     """The other workers of the node: each key has an owner among them, which fills, validates and writes."""
 
@@ -387,6 +419,10 @@ class Telemetry(Protocol):
 
     def count(self, counter: str, amount: int = 1) -> None:
         """Add to a named counter."""
+        ...
+
+    def coded(self, coding: bytes, octets_in: int, octets_out: int) -> None:
+        """Count a content that was made in `coding`, `identity` for one that was decoded, with its octets."""
         ...
 
 

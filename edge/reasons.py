@@ -158,6 +158,10 @@ DETAILS = {
     "origin-connect": Reason("the origin cannot be reached", "setting origins.*.urls", "See whether the origin runs."),
     "origin-closed": Reason("the origin closed the connection before its answer was whole", "RFC 9112 §8"),
     "origin-changed": Reason("what the origin has changed while parts of it were fetched", "RFC 9110 §13.1.5"),
+    "origin-undecodable": Reason(
+        "what the origin sent is not in the coding that it states, or is a decompression bomb", "RFC 9110 §8.4",
+        "Mend what the origin sends, or let it send no Content-Encoding.",
+    ),
     "origin-busy": Reason(
         "no connection to the origin was free in time", "setting origins.*.max_connections",
         "Allow more connections, or let the origin answer sooner.",

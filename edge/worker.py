@@ -23,6 +23,7 @@ import uvloop
 from edge import app
 from edge.certificates import Certificates
 from edge.clock import Clock, SystemClock
+from edge.codecs.streams import NodeCodecs
 from edge.config.load import load
 from edge.config.model import Config
 from edge.downstream.listener import Listener
@@ -84,6 +85,7 @@ class Worker:
         }
         self._recorder = Recorder(clock, [site.name for site in config.sites], app.access_log(config))
         self._certificates = Certificates(config, clock)
+        self._codecs = NodeCodecs()
         self._store: app.NodeStore | None = None
         self._purges: NodePurges | None = None
         self._directory = Directory(config.cache.path / CONTROL_FOLDER)
@@ -102,7 +104,7 @@ class Worker:
 
     async def run(self, channel: Channel[Order]) -> None:
         """Do what is ordered until told to stop, or until nothing is left to do."""
-        watch = StallWatch(self._config.watchdog.stall, lambda now: self._page.beat(self._begin.slot, now))
+        watch = StallWatch(self._config.watchdog.stall, self._beat)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: spawn(self._leave(channel), name="leave"))
         channel.say(Prepared())
         try:
@@ -112,6 +114,10 @@ class Worker:
             await channel.flush()
             watch.stop()
             channel.close()
+
+    def _beat(self, now: float, late: float) -> None:
+        self._page.beat(self._begin.slot, now)
+        self._recorder.loop_lag.observe([late])
 
     async def _obey(self, channel: Channel[Order]) -> None:
         while True:
@@ -159,7 +165,7 @@ class Worker:
             app.open_purges, config, clock, self._page, published.refresh
         )  # fmt: skip
         self._driver = driver = app.make_driver(
-            config, store, self._origins, self._recorder, clock, purges, ring, published
+            config, store, self._origins, self._recorder, clock, purges, ring, codecs=self._codecs, published=published
         )  # fmt: skip
         await self._join_ring(driver)
         limits = app.limits(config)
@@ -224,6 +230,7 @@ class Worker:
         for origin in self._origins.values():
             origin.close()
         await cancel_all()
+        self._codecs.close()
         self._tell(channel)
         if self._store is not None:
             await self._store.close()

@@ -26,6 +26,11 @@ Try this in another terminal, each line twice:
   {command} get {edge}/
   curl --cacert {ca} -s -o /dev/null -D - {secure}/images/dawn.png
 
+and then purge what was stored, and see what the edge would do now, and why:
+
+  {origin_command} purge --url {edge}/images/dawn.png --node {admin} --token-file {token}.secret
+  {command} explain --cache {cache} {edge}/images/dawn.png
+
 or in a browser: {edge}/ is the sample site, {admin}/ui is the dashboard.
 Requests are shown below.  Ctrl-C stops both programs.
 """
@@ -49,18 +54,22 @@ async def demonstrate(say: Say) -> None:
         loop.add_signal_handler(number, stop.set)
     admin = f"127.0.0.1:{_port(ADMIN_PORT)}"
     with tempfile.TemporaryDirectory(prefix="foreland-demo-") as cache:
+        token = Path(cache, "token")
         async with (
             _running("origin", "serve", "--listen", f"127.0.0.1:{_port(ORIGIN_PORT)}", "--quiet") as (origin, (at,)),
             _running(
-                "edge", "serve", "--origin", at, "--listen", f"127.0.0.1:{_port(EDGE_PORT)}", "--admin", admin,
+                "edge", "serve", "--origin", at, "--listen", f"127.0.0.1:{_port(EDGE_PORT)}", "--admin", admin, "--admin-token-file", str(token),
                 "--listen-tls", f"127.0.0.1:{_port(TLS_PORT)}", "--tls", "internal",
                 "--cache", cache, "--cache-size", "1GiB", "--memory", "128MiB", "--log", "text",
                 urls=2,
             ) as (edge, (url, secure)),
         ):  # fmt: skip
             ca = Path(cache, "tls", "ca.pem")
-            named = {"edge": url, "secure": secure, "ca": ca, "origin": at, "admin": f"http://{admin}"}
-            say(_WELCOME.format(**named, command=_edge_command()))
+            named = {
+                "edge": url, "secure": secure, "ca": ca, "cache": cache, "token": token, "origin": at,
+                "admin": f"http://{admin}", "command": _command("edge"), "origin_command": _command("origin"),
+            }  # fmt: skip
+            say(_WELCOME.format(**named))
             await _until(stop, {"the origin": origin, "the edge": edge}, say)
 
 
@@ -133,7 +142,7 @@ def _port(wanted: int) -> int:
     raise DemoError("there is no port to listen on")
 
 
-def _edge_command() -> str:
-    """Return how the command `edge` of this environment is called from a shell."""
-    path = Path(sys.executable).with_name("edge")
-    return os.path.relpath(path) if path.is_file() else f"{sys.executable} -m edge"
+def _command(name: str) -> str:
+    """Return how the command `name` of this environment is called from a shell."""
+    path = Path(sys.executable).with_name(name)
+    return os.path.relpath(path) if path.is_file() else f"{sys.executable} -m {name}"

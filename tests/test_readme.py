@@ -10,7 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = ROOT.joinpath("README.md").read_text()
-PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/gaps.md"]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    *[f"docs/{page.name}" for page in sorted(ROOT.glob("docs/*.md"))],
+]
 
 
 def blocks(language: str) -> list[str]:

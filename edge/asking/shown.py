@@ -51,7 +51,13 @@ def line(told: Line) -> str:
 
 def numbers(stats: dict[str, Any]) -> str:
     """Return the numbers of a node as text."""
-    return "".join(f"{name:<28} {value}\n" for name, value in _numbers(stats, ""))
+    return "".join(f"{name:<32} {_number(value)}\n" for name, value in _numbers(stats, ""))
+
+
+def _number(value: object) -> str:
+    if value is None:
+        return "-"
+    return str(round(value, 4) if isinstance(value, float) else value)
 
 
 def _numbers(stats: dict[str, Any], prefix: str) -> Iterator[tuple[str, object]]:

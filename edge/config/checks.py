@@ -1,6 +1,7 @@
 """What no setting can tell alone: settings that contradict each other, or name what is not there."""
 
 import difflib
+import importlib.util
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from edge.config.given import Givens
 from edge.config.kinds import SIZE, CertificateFiles, Value
 from edge.config.lines import Keys
 from edge.config.schema import written
+from edge.config.tls import ACME, certifiable
 
 Values = Mapping[Keys, Value]
 # What a worker, and the sites without a quota of their own, need at least, octets: cache.max_size has the same bound.
@@ -23,6 +25,7 @@ def contradictions(values: Values, givens: Givens) -> Iterator[Problem]:
         _something_missing,
         _addresses,
         _tls,
+        _acme,
         _own_origins,
         _sites,
         _keys,
@@ -77,6 +80,36 @@ def _tls(values: Values, givens: Givens) -> Findings:
             yield (*site, "https"), "needs a listener with tls to redirect to", ""
         elif ports[:1] == [0]:
             yield (*site, "https"), "needs a listener with tls whose port is not 0", ""
+
+
+def _acme(values: Values, givens: Givens) -> Findings:
+    listeners = givens.members("listen")
+    wanting = [keys for keys in listeners if values.get((*keys, "tls")) == ACME]
+    if not wanting:
+        return
+    asks = (*wanting[0], "tls")
+    if importlib.util.find_spec("acme") is None:
+        yield asks, "needs the extra acme: pip install foreland[acme]", ""
+    if values.get(("acme", "terms_agreed")) is False:
+        yield ("acme", "terms_agreed"), "has to be true: no authority issues certificates otherwise", ""
+    for index, address in enumerate(_items(values, ("acme", "contact"))):
+        if "@" not in address:
+            yield ("acme", "contact"), f"item {index + 1} is not a mail address", ""
+    is_plain = any(values.get((*keys, "tls")) is None for keys in listeners)
+    if _items(values, ("acme", "challenges")) == ["http-01"] and not is_plain:
+        yield ("acme", "challenges"), "http-01 needs a listener without tls, reached on port 80", ""
+    sites = givens.members("site")
+    for site in sites:
+        for host in _items(values, (*site, "hosts")):
+            if host.startswith("*."):
+                yield (*site, "hosts"), f'"{host}" needs a DNS-01 challenge, which this version does not have', ""
+    if sites and not any(certifiable(_items(values, (*site, "hosts"))) for site in sites):
+        yield asks, "no site has a host name that a certificate could be for", ""
+
+
+def _items(values: Values, keys: Keys) -> list[str]:
+    items = values.get(keys)
+    return [str(item) for item in items] if isinstance(items, tuple) else []
 
 
 def _own_origins(values: Values, _givens: Givens) -> Findings:

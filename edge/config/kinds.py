@@ -29,6 +29,7 @@ DURATIONS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Dec
 SIZES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40} | {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 _quantity = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([A-Za-z]+)").fullmatch
 _is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}").fullmatch
+_is_media_type = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/(?:\*|[a-z0-9][a-z0-9!#$&^_.+-]*)|\*\+[a-z0-9.-]+").fullmatch
 _LABEL = r"[a-z0-9](?:[a-z0-9_\-]{0,61}[a-z0-9])?"
 _is_host = re.compile(rf"\*|(?:\*\.)?{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]{{2,45}}\]").fullmatch
 _is_authority = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]{{2,45}}\])(?::[0-9]{{1,5}})?").fullmatch
@@ -171,6 +172,12 @@ def _authority(text: str) -> str:
     return text.lower()
 
 
+def _https_url(text: str) -> str:
+    if re.fullmatch(r"https://[!-~]+", text) is None:
+        raise ValueError('is not a URL that begins with "https://"')
+    return text
+
+
 def _word(words: tuple[str, ...], text: str) -> str:
     if text not in words:
         near = difflib.get_close_matches(text, words, n=1)
@@ -193,6 +200,12 @@ def _write_address_or_off(value: Scalar) -> str:
     return "off" if value is None else str(value)
 
 
+def _media_type(text: str) -> str:
+    if _is_media_type(text.lower()) is None:
+        raise ValueError('is not a media type such as "text/html", "text/*" or "*+xml"')
+    return text.lower()
+
+
 def _listed(words: tuple[str, ...]) -> str:
     return ", ".join(f'"{word}"' for word in words)
 
@@ -213,6 +226,7 @@ BOOLEAN = Kind("boolean", _boolean, write=lambda value: str(value).lower(), nati
 INTEGER = Kind("integer", _integer, native=int)
 DURATION = Kind("duration", _duration, write=_write_duration, unit="seconds")
 SIZE = Kind("size", _size, write=_write_size, unit="octets")
+HTTPS_URL = Kind("https URL", _https_url)
 ADDRESS = Kind("address", parse_address)
 ADDRESS_OR_OFF = Kind('address or "off"', _address_or_off, write=_write_address_or_off)
 TOKEN = Kind("token", _token)
@@ -220,5 +234,6 @@ AUTHORITY = Kind("host name with an optional port", _authority)
 STRINGS = Kind("list of strings", _string, many=True)
 TOKENS = Kind("list of tokens", _token, many=True)
 HOSTS = Kind("list of host names", _host, many=True)
+MEDIA_TYPES = Kind("list of media types", _media_type, many=True)
 NETWORKS = Kind("list of networks", _network, many=True)
 URLS = Kind("list of origin URLs", parse_url, many=True)

@@ -44,7 +44,7 @@ def load(path: Path | None, flags: Mapping[str, object], environ: Mapping[str, s
     problems = [*givens.problems, *contradictions(values, givens)]
     if problems:
         raise ConfigError(sorted(problems, key=_place))
-    return build(values)
+    return build(values, {written(keys): str(given.where) for keys, given in givens.values.items()})
 
 
 def _with_defaults_of_no_file(

@@ -1,11 +1,11 @@
 """The configuration as the program uses it: typed, complete, immutable.
 
-Every attribute is a setting of `schema.py`, in the unit the reference names (seconds, octets); nothing has a default
-here.
+Every attribute, `places` apart, is a setting of `schema.py`, in the unit the reference names (seconds, octets); nothing
+has a default here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -19,7 +19,7 @@ class Listener:
     """Where clients are accepted, and what they may speak there."""
 
     address: Address
-    tls: Literal["internal"] | tuple[CertificateFiles, ...] | None
+    tls: Literal["internal", "acme"] | tuple[CertificateFiles, ...] | None
     client_ca: Path | None
     proxy_protocol: tuple[Network, ...]
     h2c: bool
@@ -35,6 +35,17 @@ class Cache:
     pinned: int | None
     min_age: float
     scrub_rate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acme:
+    """The authority that certificates come from."""
+
+    directory: str
+    contact: tuple[str, ...]
+    terms_agreed: bool
+    ca_file: Path | None
+    challenges: tuple[Literal["http-01", "tls-alpn-01"], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +115,18 @@ class SiteRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SiteCompression:
+    """In which codings content goes to clients and comes from the origin; sizes in octets."""
+
+    codings: tuple[Literal["zstd", "br", "gzip"], ...] | None
+    min_size: int
+    types: tuple[str, ...]
+    origin: bool
+    max_decoded: int
+    hot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """A set of hosts, and how their responses are cached."""
 
@@ -124,6 +147,7 @@ class Site:
     key: SiteKey
     ttl: SiteTtl
     range: SiteRange
+    compression: SiteCompression
 
     @property
     def name(self) -> str:
@@ -181,6 +205,7 @@ class Config:
     workers: int
     listeners: tuple[Listener, ...]
     cache: Cache
+    acme: Acme
     admin: Admin
     push: Push
     origins: Mapping[str, Origin]
@@ -188,19 +213,23 @@ class Config:
     limits: Limits
     watchdog: Watchdog
     log: Log
+    #: Where each setting was written that was, by its name as the operator writes it.
+    places: Mapping[str, str] = field(compare=False)
 
 
 #: The attributes that hold a table in a table.
-NESTED: dict[str, type] = {"key": SiteKey, "ttl": SiteTtl, "range": SiteRange}
+NESTED: dict[str, type] = {"key": SiteKey, "ttl": SiteTtl, "range": SiteRange, "compression": SiteCompression}
 Table = TypeVar("Table")
 
 
-def build(values: Mapping[Keys, Value]) -> Config:
+def build(values: Mapping[Keys, Value], places: Mapping[str, str]) -> Config:
     """Return the configuration of `values`, which hold every setting of every table there is."""
     return Config(
+        places=places,
         **{name: values[name,] for name in ("node", "zone", "loop", "workers")},  # type: ignore[arg-type]
         listeners=tuple(_made(Listener, values, ("listen", index)) for index in _members(values, "listen")),
         cache=_made(Cache, values, ("cache",)),
+        acme=_made(Acme, values, ("acme",)),
         admin=_made(Admin, values, ("admin",)),
         push=_made(Push, values, ("push",)),
         origins={str(name): _made(Origin, values, ("origins", name)) for name in _members(values, "origins")},

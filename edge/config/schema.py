@@ -12,7 +12,9 @@ from edge.config.kinds import (
     BOOLEAN,
     DURATION,
     HOSTS,
+    HTTPS_URL,
     INTEGER,
+    MEDIA_TYPES,
     NETWORKS,
     PATH,
     SIZE,
@@ -28,6 +30,12 @@ from edge.config.kinds import (
 )
 from edge.config.lines import Keys
 from edge.config.tls import TLS
+
+#: Media types whose content becomes smaller when it is coded.
+TYPES = (
+    "text/*", "*+xml", "*+json", "application/json", "application/javascript", "application/xml", "application/wasm",
+    "font/ttf", "font/otf", "image/bmp", "image/x-icon",
+)  # fmt: skip
 
 Bounds = tuple[str | int, str | int]
 
@@ -98,8 +106,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("listen[].address", ADDRESS, REQUIRED, "Address to accept clients on; no host means every interface."),
     Setting(
         "listen[].tls", TLS, UNSET,
-        "How TLS is spoken here: with certificates from files, the first for clients that send no server name, or with "
-        "one of this node's own authority; unset speaks plain HTTP.",
+        "How TLS is spoken here: with certificates from files, the first for clients that send no server name, with one "
+        "of this node's own authority (internal), or with those of a public one (acme); unset speaks plain HTTP.",
     ),
     Setting(
         "listen[].client_ca", PATH, UNSET,
@@ -125,6 +133,18 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "cache.scrub_rate", SIZE, "4MiB",
         "What is read of the disk each second to find damage before a client asks; 0B turns that off.", ("0B", "1GiB"),
+    ),
+    Setting(
+        "acme.directory", HTTPS_URL, "https://acme-v02.api.letsencrypt.org/directory",
+        'Where the authority is that certificates of tls = "acme" come from (RFC 8555).',
+    ),
+    Setting("acme.contact", STRINGS, [], "Mail addresses that the authority may write to.", (0, 10)),
+    Setting("acme.terms_agreed", BOOLEAN, OFF, "Whether you agree to the terms of service of the authority."),
+    Setting("acme.ca_file", PATH, UNSET, "Certificates to trust for the authority itself; unset trusts the system's."),
+    Setting(
+        "acme.challenges", many_of("http-01", "tls-alpn-01"), ["http-01", "tls-alpn-01"],
+        "How to show the authority that the hosts are ours, the preferred way first: http-01 is asked for on port 80, "
+        "tls-alpn-01 on port 443.", (1, 2),
     ),
     Setting("admin.address", ADDRESS_OR_OFF, "127.0.0.1:8901", "Address of the admin plane; loopback only."),
     Setting(
@@ -221,6 +241,29 @@ SETTINGS: tuple[Setting, ...] = (
         "site[].range.read_ahead", SIZE, "8MiB",
         "Most that is fetched ahead of a client that reads on; a seek begins with none.", ("0B", "1GiB"),
     ),
+    Setting(
+        "site[].compression.codings", many_of("zstd", "br", "gzip"), UNSET,
+        "Content codings made here, the first of those that a client likes equally; empty leaves all content as it is. "
+        "Unset is zstd, br, gzip in the safe profile and none in strict-rfc.", (0, 3),
+    ),
+    Setting("site[].compression.min_size", SIZE, "1400B", "Content smaller than this is not coded.", ("1B", "1GiB")),
+    Setting(
+        "site[].compression.types", MEDIA_TYPES, list(TYPES),
+        'Media types that are coded: by name, "text/*" for all below one, "*+xml" for all with a suffix.', (0, 100),
+    ),
+    Setting(
+        "site[].compression.origin", BOOLEAN, ON,
+        "Whether the origin is asked for coded content whatever a client takes; it is decoded for those that cannot.",
+    ),
+    Setting(
+        "site[].compression.max_decoded", SIZE, "1GiB",
+        "Largest content that is decoded; 1000 times what came in is the limit as well.", ("1MiB", "1024GiB"),
+    ),
+    Setting(
+        "site[].compression.hot", INTEGER, 20,
+        "Uses of a coded content, counted once a second, before it is made again as small as it gets; 0 for never.",
+        (0, 1_000_000),
+    ),
     Setting("limits.request_line", SIZE, "8KiB", "Longest request line, then 414.", _FIELD),
     Setting("limits.field", SIZE, "8KiB", "Longest field line, then 431.", _FIELD),
     Setting("limits.field_section", SIZE, "32KiB", "Longest field section, then 431.", _FIELD),
@@ -269,6 +312,7 @@ SENTENCES: dict[str, str] = {
     "": "The node itself; written before the first table.",
     "listen[]": "One table for each address that accepts clients.",
     "cache": "Where stored responses are kept.",
+    "acme": 'Certificates from an authority, for listeners with tls = "acme".',
     "admin": "The admin plane: health, metrics and dashboard.",
     "push": "Content that is pushed to this node, and served without the origin.",
     "origins.NAME": "One table for each origin, under a name of your choice.",
@@ -276,6 +320,7 @@ SENTENCES: dict[str, str] = {
     "site[].key": "What makes two requests of a site the same for the cache.",
     "site[].ttl": "Lifetimes, where the origin does not state them.",
     "site[].range": "How the ranges of large responses are fetched; needs collapse.",
+    "site[].compression": "In which codings content goes to clients and comes from the origin.",
     "limits": "What a client may do.",
     "watchdog": "What is done about an event loop that does not turn.",
     "log": "The access log.",

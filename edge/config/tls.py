@@ -1,23 +1,31 @@
-"""The type of a listener's `tls`: the word "internal", a table with files, or a list of such tables."""
+"""The type of a listener's `tls`: the word "internal" or "acme", a table with files, or a list of such tables."""
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge.config.kinds import PATH, CertificateFiles, Kind, Unlike, Value
 
-INTERNAL = "internal"
-_WRITTEN = '"internal", { cert = "FILE", key = "FILE" } or a list of these tables'
+INTERNAL, ACME = "internal", "acme"
+_is_address = re.compile(r"[0-9.]+").fullmatch
+_WRITTEN = '"internal", "acme", { cert = "FILE", key = "FILE" } or a list of these tables'
+
+
+def certifiable(hosts: Iterable[str]) -> tuple[str, ...]:
+    """Return the hosts that a public authority certifies: names, and no patterns or addresses."""
+    return tuple(host for host in hosts if "*" not in host and "[" not in host and not _is_address(host))
 
 
 def _word(text: str) -> str:
-    if text != INTERNAL:
+    if text not in {INTERNAL, ACME}:
         raise ValueError(f"is not {_WRITTEN}")
     return text
 
 
 @dataclass(frozen=True, slots=True)
 class TlsKind(Kind):
-    """The kind whose value is INTERNAL or a tuple of `CertificateFiles`."""
+    """The kind whose value is INTERNAL, ACME or a tuple of `CertificateFiles`."""
 
     def read(self, raw: object) -> Value:
         """Return the value of `raw`, as TOML gives it; Unlike if it is not of this kind."""
@@ -47,4 +55,4 @@ def _files(table: object) -> CertificateFiles:
     return CertificateFiles(cert, key)  # type: ignore[arg-type]  # a PATH is a Path
 
 
-TLS = TlsKind('"internal", or files', _word)
+TLS = TlsKind('"internal", "acme", or files', _word)

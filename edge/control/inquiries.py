@@ -9,9 +9,12 @@ from edge import reasons
 from edge.caching.reuse import Fwd
 from edge.supervisor.faults import Unanswered
 from edge.telemetry.lines import Line
+from edge.telemetry.top import CAPACITY, By
 
 #: Asks every worker that serves, and returns what each answers.
 AskWorkers = Callable[[bytes], Awaitable[Sequence[bytes]]]
+#: Returns a rule with the place of the setting that it names, for a site.
+Placed = Callable[[str, str], str]
 
 
 class AboutRequest(msgspec.Struct, frozen=True, tag="request"):
@@ -35,7 +38,14 @@ class AboutPushed(msgspec.Struct, frozen=True, tag="pushed"):
     objects: list[tuple[bytes, bytes]]
 
 
-Question = AboutRequest | AboutLog | AboutPushed
+class AboutTop(msgspec.Struct, frozen=True, tag="top"):
+    """Which `count` URLs lead by a measure."""
+
+    by: By
+    count: int
+
+
+Question = AboutRequest | AboutLog | AboutPushed | AboutTop
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -58,6 +68,7 @@ class Told(msgspec.Struct):
         remedies: what would have to change for a hit.
         past: the last requests for the same URL, the newest first.
         is_owner: whether the worker that says so fills and validates the key.
+        site: the name of the site that answers, empty without one.
     """
 
     outcome: str
@@ -68,6 +79,7 @@ class Told(msgspec.Struct):
     remedies: list[str]
     past: list[Line]
     is_owner: bool
+    site: str
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
@@ -94,13 +106,28 @@ class Held(msgspec.Struct, frozen=True, tag="held"):
     places: list[int]
 
 
-Answer = Refused | Lines | Explained | Held
+class Leader(msgspec.Struct, frozen=True):
+    """A URL without its query and its weight, which is too high by `excess` at most."""
+
+    host: str
+    path: str
+    weight: int
+    excess: int
+
+
+class Leaders(msgspec.Struct, frozen=True, tag="leaders"):
+    """The URLs that lead, the first first."""
+
+    leaders: list[Leader]
+
+
+Answer = Refused | Lines | Explained | Held | Leaders
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_question: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
 _decode_answer: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
-#: So many of the requests before are told with an explanation.
-PAST = 5
+#: So many of the requests before are told with an explanation; so many URLs of those that lead, at most.
+PAST, MOST_LEADERS = 5, CAPACITY
 
 
 def question_of(raw: bytes) -> Question:
@@ -111,8 +138,8 @@ def question_of(raw: bytes) -> Question:
 class Inquiries:
     """Asks the workers, and makes one answer of theirs."""
 
-    def __init__(self, ask: AskWorkers) -> None:
-        self._ask = ask
+    def __init__(self, ask: AskWorkers, placed: Placed = lambda rule, _site: rule) -> None:
+        self._ask, self._placed = ask, placed
 
     async def explain(self, question: AboutRequest) -> Told:
         """Return what would happen to a request; Unanswered when that cannot be said."""
@@ -124,6 +151,7 @@ class Inquiries:
             reason = reasons.DETAILS[last]
             told.steps.append(Step("last answer", f"{last}: {reason.sentence}", reason.rule))
             told.remedies = [reason.remedy] if reason.remedy else []
+        told.steps = [Step(step.name, step.finding, self._placed(step.rule, told.site)) for step in told.steps]
         return told
 
     async def log(self, question: AboutLog) -> Lines:
@@ -132,6 +160,18 @@ class Inquiries:
         return Lines(
             _newest([line for answer in answers if isinstance(answer, Lines) for line in answer.lines], question.count)
         )
+
+    async def top(self, question: AboutTop) -> Leaders:
+        """Return which URLs lead on the node; Unanswered when nobody says."""
+        # What leads on the node need not lead on every worker.
+        asked = AboutTop(question.by, MOST_LEADERS)
+        answers = [answer for answer in await self._answers(asked) if isinstance(answer, Leaders)]
+        sums: dict[tuple[str, str], tuple[int, int]] = {}
+        for each in (each for answer in answers for each in answer.leaders):
+            weight, excess = sums.get((each.host, each.path), (0, 0))
+            sums[each.host, each.path] = weight + each.weight, excess + each.excess
+        leaders = [Leader(*url, *weighed) for url, weighed in sums.items()]
+        return Leaders(sorted(leaders, key=lambda leader: leader.weight, reverse=True)[: question.count])
 
     async def held(self, objects: list[tuple[bytes, bytes]]) -> set[int]:
         """Return which of some keys and entity tags were pushed and are there; Unanswered when nobody says."""

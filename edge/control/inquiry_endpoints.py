@@ -1,14 +1,17 @@
 """What the admin plane answers about requests: those that were, and one that may come."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
+from typing import get_args
 
+import msgspec
 from aiohttp import web
 
 from edge.control.endpoint import Endpoint, answer
-from edge.control.inquiries import AboutLog, AboutRequest, Inquiries, Lines, Told
+from edge.control.inquiries import MOST_LEADERS, AboutLog, AboutRequest, AboutTop, Inquiries, Leaders, Lines, Told
 from edge.control.problems import problem
 from edge.control.tokens import Scope
 from edge.supervisor.faults import Unanswered
+from edge.telemetry.top import By
 
 #: So many exchanges are told at most, and by default.
 MOST, USUAL = 1000, 50
@@ -18,6 +21,7 @@ def endpoints(inquiries: Inquiries) -> Iterator[Endpoint]:
     """Yield the endpoints."""
     yield _explain(inquiries)
     yield _log(inquiries)
+    yield _top(inquiries)
 
 
 def _explain(inquiries: Inquiries) -> Endpoint:
@@ -30,10 +34,7 @@ def _explain(inquiries: Inquiries) -> Endpoint:
             request.query.get("method", "GET"),
             [(name.strip(), value.strip()) for name, _, value in fields],
         )
-        try:
-            return answer(await inquiries.explain(question))
-        except Unanswered as error:
-            return problem(400, f"{error}.")
+        return await _answered(inquiries.explain(question))
 
     return Endpoint(
         "GET", "/v1/explain", "Say what would happen to a request now, and why, decision by decision.", explain,
@@ -48,13 +49,10 @@ def _explain(inquiries: Inquiries) -> Endpoint:
 
 def _log(inquiries: Inquiries) -> Endpoint:
     async def log(request: web.Request) -> web.Response:
-        count = request.query.get("n", str(USUAL))
-        if not (count.isascii() and count.isdigit() and 0 < int(count[:6]) <= MOST):
+        count = _count(request, MOST)
+        if count is None:
             return problem(400, f"n is a number from 1 to {MOST}.")
-        try:
-            return answer(await inquiries.log(AboutLog(request.query.get("q", ""), int(count))))
-        except Unanswered as error:
-            return problem(400, f"{error}.")
+        return await _answered(inquiries.log(AboutLog(request.query.get("q", ""), count)))
 
     return Endpoint(
         "GET", "/v1/log", "Return the last exchanges that a query accepts, the newest first.", log,
@@ -64,3 +62,37 @@ def _log(inquiries: Inquiries) -> Endpoint:
             ("n", f"How many at most: {USUAL} by default, {MOST} at most."),
         ),
     )  # fmt: skip
+
+
+def _top(inquiries: Inquiries) -> Endpoint:
+    async def top(request: web.Request) -> web.Response:
+        count = _count(request, MOST_LEADERS)
+        if count is None:
+            return problem(400, f"n is a number from 1 to {MOST_LEADERS}.")
+        try:
+            by = msgspec.convert(request.query.get("by", "hits"), By)
+        except msgspec.ValidationError:
+            return problem(400, f"by is one of {', '.join(get_args(By))}.")
+        return await _answered(inquiries.top(AboutTop(by, count)))
+
+    return Endpoint(
+        "GET", "/v1/top", "Return the URLs, without their queries, that lead since the workers began.", top,
+        Scope.READ, gives=(Leaders,), statuses=(400,),
+        query=(
+            ("by", f"By what: {', '.join(get_args(By))}; hits by default."),
+            ("n", f"How many at most: {USUAL} by default, {MOST_LEADERS} at most."),
+        ),
+    )  # fmt: skip
+
+
+async def _answered(asked: Awaitable[object]) -> web.Response:
+    try:
+        return answer(await asked)
+    except Unanswered as error:
+        return problem(400, f"{error}.")
+
+
+def _count(request: web.Request, most: int) -> int | None:
+    """Return how many are asked for, None when that is no number or too many."""
+    count = request.query.get("n", str(USUAL))
+    return int(count) if count.isascii() and count.isdigit() and 0 < int(count[:6]) <= most else None

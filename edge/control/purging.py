@@ -78,6 +78,7 @@ class Purging:
         stores: Sequence[Path],
         flush: Callable[[], Awaitable[None]],
         count: Callable[[str], None],
+        tell: Callable[[str, str], None] = lambda _kind, _about: None,
     ) -> None:
         """Purge with `purges`.
 
@@ -89,6 +90,7 @@ class Purging:
             stores: the directories that a dry run looks into.
             flush: sees to it that what is stored is in them.
             count: counts events.
+            tell: told of each purge.
         """
         self._purges = purges
         self._policy_of = policy_of
@@ -97,6 +99,7 @@ class Purging:
         self._stores = stores
         self._flush = flush
         self._count = count
+        self._tell = tell
 
     def selectors(self, request: PurgeRequest) -> tuple[list[Selector], list[Fault]]:
         """Return what is to be purged, and what of that is not understood."""
@@ -127,6 +130,7 @@ class Purging:
         self._count(f"purge-{mode}")
         receipt = self.receipt(purge)
         named = json.dumps([f"{one.kind}:{one.value}" for one in receipt.selectors])
+        self._tell("purge", f"{mode} purge {purge.id} by {request[BY].name} of {named}")
         audit.info("purge %d %s by %s from %s: %s", purge.id, mode, request[BY].name, request.remote, named)
         return receipt
 

@@ -4,7 +4,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -70,6 +70,25 @@ class Tokens:
                 self._seen = seen
         except (OSError, UnicodeDecodeError) as error:
             raise TokenError(f"{self.path} cannot be read: {error}") from error
+
+
+def reader(path: Path | None) -> Callable[[bytes], bool]:
+    """Return what says whether something is a token, of those in the file at `path`, that may read."""
+    opened: list[Tokens] = []
+
+    def may_read(given: bytes) -> bool:
+        if path is None:
+            return False
+        try:
+            if not opened:
+                # The file may be made after this was.
+                opened.append(Tokens(path))
+            token = opened[0].find(given.decode("latin-1"))
+        except TokenError:
+            return False
+        return token is not None and Scope.READ in token.scopes
+
+    return may_read
 
 
 def make(path: Path) -> Path | None:

@@ -166,7 +166,7 @@ class Listener:
     def entrance(self, client: str | None = None) -> asyncio.Protocol:
         """Return what a connection begins with, for `client` if that is not the peer."""
         if self._tls is not None:
-            return Tls(self, self._tls.front, client)
+            return Tls(self, self._tls, client)
         return Choosing(self, client) if self._h2c else Http1(self, client)
 
     def protocol(self, negotiated: str | None, client: str | None) -> asyncio.Protocol:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
+from edge.downstream.tls_contexts import ACME_TLS, TlsContexts
 from edge.downstream.tls_handshake import Handshake, failure, go_on
 
 if TYPE_CHECKING:
@@ -30,17 +31,22 @@ _SLICE, _MOST_ANSWERS = 16 << 10, 1 << 10
 BROKEN = "tls-broken"
 
 
+# As it stands among the protocols of a ClientHello.
+_ACME_TLS = b"\x0a" + ACME_TLS.encode("ascii")
+
+
 class Tls(asyncio.Protocol, asyncio.Transport):
     """One connection; HTTP takes it over, as its transport, once the handshake is done."""
 
-    def __init__(self, listener: "Listener", context: ssl.SSLContext, client: str | None = None) -> None:
-        """Serve with `context`; `client` is who the client is if it is not the peer."""
+    def __init__(self, listener: "Listener", contexts: TlsContexts, client: str | None = None) -> None:
+        """Serve with `contexts`; `client` is who the client is if it is not the peer."""
         super().__init__()
         self._listener = listener
         self._client = client
         self._loop = asyncio.get_running_loop()
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._contexts = contexts
+        self._ssl = contexts.front.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._app: asyncio.Protocol | None = None
         self._deadline = _NEVER
         self._answered = 0
@@ -66,6 +72,8 @@ class Tls(asyncio.Protocol, asyncio.Transport):
             if data[0] != _HANDSHAKE_RECORD:
                 self._refuse_plain(data)
                 return
+            if _ACME_TLS in data:
+                self._contexts.for_authority(self._ssl)
         for at in range(0, len(data), _SLICE):
             if self._is_deaf:
                 return
@@ -225,6 +233,12 @@ class Tls(asyncio.Protocol, asyncio.Transport):
             return
         self._flush()
         self._end_handshake(Handshake.RESUMED if self._ssl.session_reused else Handshake.FULL)
+        if self._ssl.selected_alpn_protocol() == ACME_TLS:
+            # RFC 8737 §3: it has seen the certificate, and nothing else is said.
+            self._is_deaf = True
+            self._say_goodbye()
+            self._raw.close()
+            return
         self._app = self._listener.protocol(self._ssl.selected_alpn_protocol(), self._client)
         self._app.connection_made(self)
 

@@ -2,7 +2,7 @@
 
 import logging
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,8 @@ log = logging.getLogger("edge.downstream")
 
 # TLS 1.2: forward secrecy and authenticated encryption, nothing else.  Every suite of TLS 1.3 has both.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+#: RFC 8737 §6.2: by this protocol an authority asks for the certificate that answers its challenge.
+ACME_TLS = "acme-tls/1"
 _OPTIONS = ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_SINGLE_ECDH_USE
 
 
@@ -33,6 +35,7 @@ class TlsContexts:
         protocols: Sequence[str],
         client_ca: Path | None = None,
         tickets: TicketKeys | None = None,
+        answer: Callable[[str], Path | None] | None = None,
     ) -> None:
         """Read the certificates; ParseError, with a sentence, if one cannot be used.
 
@@ -41,6 +44,7 @@ class TlsContexts:
             protocols: what is offered by ALPN, the preferred one first.
             client_ca: certificates that sign those of the clients, each of which then needs one.
             tickets: the keys of session tickets, shared with other processes; None for keys of this context alone.
+            answer: returns the file that answers a TLS-ALPN-01 challenge for a host, if there is one.
         """
         self._files = tuple(files)
         self._protocols = list(protocols)
@@ -57,6 +61,7 @@ class TlsContexts:
         without_session_cache(self.front)
         self.front.sni_callback = self._choose
         self._use_ticket_key()
+        self._answer = answer
 
     def load(self) -> None:
         """Read all files and use what they hold from now on; OSError or ParseError, and nothing has changed."""
@@ -88,6 +93,26 @@ class TlsContexts:
         else:
             log.info("new certificates: %s", ", ".join(certificate.names[0] for certificate in self.certificates))
 
+    def for_authority(self, connection: ssl.SSLObject) -> None:
+        """Go on with a handshake that an authority has begun; without a challenge, as with any other."""
+        if self._answer is not None:
+            front = _plain_context([ACME_TLS])
+            front.sni_callback = self._choose_answer
+            connection.context = front
+
+    def _choose_answer(self, connection: ssl.SSLObject, name: str | None, _front: ssl.SSLContext) -> int | None:
+        path = None if name is None or self._answer is None else self._answer(name)
+        if path is None:
+            return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        context = _plain_context([ACME_TLS])
+        try:
+            context.load_cert_chain(path)
+        except OSError:
+            # The challenge is over at this moment.
+            return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        connection.context = context
+        return None
+
     def _choose(self, connection: ssl.SSLObject, name: str | None, _front: ssl.SSLContext) -> int | None:
         """Show the certificate for `name`: exact, then the wildcard above; a client without a name gets the first."""
         # RFC 6066 §3: an address is no server name, though some clients send one.
@@ -102,11 +127,7 @@ class TlsContexts:
         return None
 
     def _context(self, files: CertificateFiles | None = None) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_ciphers(_CIPHERS)
-        context.options |= _OPTIONS
-        context.set_alpn_protocols(self._protocols)
+        context = _plain_context(self._protocols)
         if files is not None:
             with _naming(files.cert):
                 # A password, so that nobody is asked for one.
@@ -138,6 +159,16 @@ class TlsContexts:
                 yield None
             else:
                 yield stat.st_mtime_ns, stat.st_ino, stat.st_size
+
+
+def _plain_context(protocols: list[str]) -> ssl.SSLContext:
+    """Return a context without a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    context.options |= _OPTIONS
+    context.set_alpn_protocols(protocols)
+    return context
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from edge import private_file
 from edge.downstream.tls_files import CertificateFiles, read_certificate
 from edge.errors import ParseError
 
@@ -54,7 +55,7 @@ class InternalAuthority:
             self._ensure(_moment(now))
             if not self._is_good(files, names, now):
                 # Certificate and key in one file are replaced in one step.
-                _write(path, self._issue(names, _moment(now)))
+                private_file.write(path, self._issue(names, _moment(now)))
         return files
 
     def _ensure(self, now: datetime) -> None:
@@ -72,8 +73,8 @@ class InternalAuthority:
             .add_extension(usage, critical=True)
             .sign(key, SHA256())
         )
-        _write(self._ca_key, _key_octets(key))
-        _write(self.ca, certificate.public_bytes(Encoding.PEM))
+        private_file.write(self._ca_key, _key_octets(key))
+        private_file.write(self.ca, certificate.public_bytes(Encoding.PEM))
 
     def _issue(self, names: Sequence[str], now: datetime) -> bytes:
         ca, ca_key = self._authority()
@@ -149,17 +150,6 @@ def _general_name(name: str) -> x509.GeneralName:
 
 def _key_octets(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file in one step; nobody else may read it."""
-    new = path.with_name(f"{path.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    new.replace(path)
 
 
 def _moment(now: float) -> datetime:

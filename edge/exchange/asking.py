@@ -111,12 +111,12 @@ class Asking:
         else:
             await self._take_new(ex, forwarded, question, flight)
 
-    async def put(self, freshened: StoredResponse, forwarded: Forwarded) -> bool:
+    def put(self, freshened: StoredResponse, forwarded: Forwarded) -> bool:
         """Replace a stored head by its update; return whether the store took it."""
         if not self._fence.lets_through(freshened.key, forwarded.mark):
             return False
         try:
-            await self._context.store.put(freshened)
+            self._context.store.put(freshened)
         except StoreError as error:
             self._context.telemetry.count(error.detail)
             return False
@@ -138,7 +138,7 @@ class Asking:
         decision = self.decision(ex, replace(ex.request, method=b"GET"), forwarded, freshened.response)
         if isinstance(decision, Store):
             ex.did("freshen")
-            ex.is_stored = await self.put(freshened, forwarded)
+            ex.is_stored = self.put(freshened, forwarded)
             flight.freshened(freshened)
         else:
             _tell_refusal(flight, decision)
@@ -191,7 +191,8 @@ class Asking:
             ex.detail = fill.value
             _tell_refusal(flight, fill)
             await self.learn_refusal(ex, forwarded, question, fill)
-            await pass_through(ex, forwarded.upstream, forwarded.head, self._context.clock.now())
+            head, content = self._context.variants.of_passed(ex, forwarded.upstream, forwarded.head)
+            await pass_through(ex, forwarded.upstream, head, self._context.clock.now(), content)
 
     async def _fill(self, ex: Exchange, forwarded: Forwarded, question: Question) -> Fill | NotStored:
         head = forwarded.head

@@ -86,7 +86,7 @@ class Assembling:
             key=ex.key,
             generation=b"",
             method=b"GET",
-            nominated=vary.nominate(names, ex.request.fields),
+            nominated=vary.nominate(names, ex.selecting.fields),
             status=200,
             reason=b"",
             fields=decision.fields if isinstance(decision, Store) else head.fields.without(b"content-range"),

@@ -111,7 +111,7 @@ class Bringing:
     async def _store(self, assembly: Assembly, stretch: Stretch) -> StoredResponse:
         """Add `stretch` to what is stored of its representation, and return the head of that."""
         ours = assembly.stored
-        theirs = vary.select(assembly.asker.request, await lookup(self._context, ours.key))
+        theirs = vary.select(assembly.asker.selecting, await lookup(self._context, ours.key))
         base = theirs if theirs is not None and partial.is_same(ours, theirs) else None
         if base is not None and base.is_complete:
             return base

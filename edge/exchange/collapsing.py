@@ -62,7 +62,7 @@ class Collapsing:
                 ex.did(error.detail)
                 question = question.for_whole(forwarded_fields(ex))
                 continue
-            is_other_variant = flight.fill is not None and vary.select(ex.request, [flight.fill.stored]) is None
+            is_other_variant = flight.fill is not None and vary.select(ex.selecting, [flight.fill.stored]) is None
             if flight.outcome is not Outcome.LOST and not is_other_variant:
                 break
         if not await self._ranging.answer(ex, question):
@@ -122,12 +122,12 @@ class Collapsing:
         )
 
     def _find(self, ex: Exchange) -> Flight | None:
-        flight = self._flights.find(ex.key, ex.request.fields)
+        flight = self._flights.find(ex.key, ex.selecting.fields)
         return flight if flight is not None and is_flight_settled(self._context.purges, ex, flight) else None
 
     def _begin(self, ex: Exchange, known: StoredResponse | None) -> Flight:
         names = self._learned.nominated(ex.key) if known is None else (name for name, _ in known.nominated)
-        return self.lead(ex.key, vary.nominate(names, ex.request.fields), ex.epoch)
+        return self.lead(ex.key, vary.nominate(names, ex.selecting.fields), ex.epoch)
 
     def _may_join(self, ex: Exchange, flight: Flight) -> bool:
         """Return whether a flight may still have an answer for this request."""

@@ -8,7 +8,7 @@ from edge.errors import DownstreamClosed, DownstreamError, EdgeError
 from edge.exchange.exchange import Exchange
 from edge.exchange.multipart import Multipart
 from edge.exchange.plan import Failed, NotModified, Parts, Plan, Unsatisfied, Whole, condition
-from edge.ports import Closable, UpstreamResponse
+from edge.ports import Closable, Incoming, UpstreamResponse
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Response
 from edge.semantics.ranges import format_content_range, format_unsatisfied
@@ -65,8 +65,10 @@ async def deliver(
             await _send_multipart(ex, stored, fields, body, ranges, now)
 
 
-async def pass_through(ex: Exchange, upstream: UpstreamResponse, head: Response, now: float) -> None:
-    """Answer with the origin's response as it comes, at the client's pace, and close it."""
+async def pass_through(
+    ex: Exchange, upstream: UpstreamResponse, head: Response, now: float, content: Incoming | None = None
+) -> None:
+    """Answer with the origin's response as it comes, at the client's pace, and close it; `content` is its in another form."""
     ex.did("pass")
     try:
         if not ex.wants_answer:
@@ -79,8 +81,8 @@ async def pass_through(ex: Exchange, upstream: UpstreamResponse, head: Response,
             case Failed():
                 _answer_failed(ex, now)
             case None:
-                ex.start(head, upstream.content_length, now)
-                await copy(ex, upstream)
+                ex.start(head, upstream.content_length if content is None else None, now)
+                await copy(ex, upstream if content is None else content)
     finally:
         upstream.close()
 

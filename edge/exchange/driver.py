@@ -11,8 +11,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from edge.caching import invalidation, partial, reuse, validation, vary
+from edge.caching.coding import without_dated_range
 from edge.caching.reuse import Detail, Fwd, Reuse, Validate
 from edge.caching.stored import StoredResponse
+from edge.caching.storing import Store
 from edge.errors import (
     BadRequest,
     ContentTooLarge,
@@ -27,11 +29,13 @@ from edge.errors import (
     UpstreamError,
 )
 from edge.exchange.asking import Asking, Question
+from edge.exchange.challenge import answers_challenge, may_be_challenge
 from edge.exchange.collapsing import Collapsing
 from edge.exchange.context import Context
+from edge.exchange.debugging import DEBUG, debug_lines
 from edge.exchange.deliver import error_response, pass_through, refuse
 from edge.exchange.exchange import Exchange
-from edge.exchange.explaining import FROM_CACHE, REFUSED_METHODS, Explaining
+from edge.exchange.explaining import FROM_CACHE, MAX_LOOPS, REFUSED_METHODS, Explaining
 from edge.exchange.fence import Fence
 from edge.exchange.filling import Filling
 from edge.exchange.flight import Flight
@@ -45,6 +49,7 @@ from edge.exchange.pushing import Pushing
 from edge.exchange.ranging import Ranging
 from edge.exchange.relay import arrived, is_passed, may_relay, relay
 from edge.exchange.reusing import may_serve_stale, reuse_stored, stale_or_raise
+from edge.exchange.revalidating import Revalidating
 from edge.exchange.short import ShortWay
 from edge.exchange.site import Site, Sites
 from edge.exchange.tunnel import Tunnels, protocol_of
@@ -63,8 +68,6 @@ Work = Callable[[Exchange], Awaitable[None]]
 log = logging.getLogger("edge.exchange")
 
 _ALLOW = FieldSection([(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
-# A request that comes by again is in a loop (RFC 8586).
-_MAX_LOOPS = 0
 _NOBODY = Site(name="", hosts=(), origin="")
 
 
@@ -93,7 +96,7 @@ class Driver:
         self.prepared = PreparedAnswers(sites, context.store, context.purges, context.node, context.published)
         self._short = ShortWay(
             sites, context, self._collapsing, self._learned, self._fence,
-            prepared=self.prepared, go_on=self._go_on, ended=self._ended,
+            prepared=self.prepared, revalidating=Revalidating(context, self._asking, self._filling), go_on=self._go_on, ended=self._ended,
         )  # fmt: skip
         self.in_flight = 0
 
@@ -102,6 +105,8 @@ class Driver:
     ) -> None:
         """Answer one request; never raises for a fault of client, origin or disk."""
         site = self._sites.of(request.target)
+        if site is not None and site.compression is not None:
+            request = without_dated_range(request, site.compression)
         ex = Exchange(
             request,
             content if request.has_content else None,
@@ -122,6 +127,8 @@ class Driver:
 
         `over` is called once the answer has ended, which may be before this returns.
         """
+        if self._context.challenges is not None and may_be_challenge(request):
+            return False
         self.in_flight += 1
         if self._short.begin(request, responder, client, over):
             return True
@@ -131,7 +138,9 @@ class Driver:
     def _go_on(self, ex: Exchange, work: Work, over: Callable[[], None]) -> None:
         """Go on with an exchange in a task of its own."""
         # A callback also comes when the task is cancelled before its first step.
-        spawn(self._to_its_end(ex, work), name="exchange").add_done_callback(lambda _: over())
+        spawn(self._to_its_end(ex, lambda _: self._or_as_a_miss(ex, work(ex))), name="exchange").add_done_callback(
+            lambda _: over()
+        )
 
     def _ended(self, record: Record) -> None:
         self.in_flight -= 1
@@ -235,6 +244,10 @@ class Driver:
 
     async def _answer(self, ex: Exchange) -> None:
         request, site = ex.request, ex.site
+        if self._context.challenges is not None and await answers_challenge(self._context, ex):
+            return
+        if (token := request.fields.get(DEBUG)) is not None and self._context.may_debug(token):
+            ex.debug = debug_lines(await self.explaining.explain(request))
         if request.method == b"PURGE" and may_purge(ex):
             ex.key = cache_key(ex.target, site.key)
             await purge_target(self._context, ex)
@@ -250,7 +263,7 @@ class Driver:
             ex.start(Response(308, FieldSection([(b"location", location)])), 0, ex.began)
             ex.finish()
             return
-        if loop_count(request.fields, ex.node) > _MAX_LOOPS:
+        if loop_count(request.fields, ex.node) > MAX_LOOPS:
             raise LoopDetected
         is_about_us = request.target.path == b"*" or hops_left(request) == 0
         if request.method == b"OPTIONS" and is_about_us:
@@ -301,14 +314,22 @@ class Driver:
         """Answer from a stored response if one may be reused, else through the origin."""
         ex.did("lookup")
         candidates = await lookup(self._context, ex.key)
-        stored = vary.select(ex.request, candidates)
+        await self._or_as_a_miss(ex, self._from_stored(ex, vary.select(ex.selecting, candidates), candidates))
+
+    async def _from_stored(
+        self, ex: Exchange, stored: StoredResponse | None, candidates: Sequence[StoredResponse]
+    ) -> None:
+        if await self._relayed(ex, stored):
+            return
+        if stored is None:
+            await self._miss(ex, Fwd.VARY_MISS if candidates else Fwd.URI_MISS)
+        else:
+            await self._selected(ex, stored, candidates)
+
+    async def _or_as_a_miss(self, ex: Exchange, work: Awaitable[None]) -> None:
+        """Answer from what is stored, or as if nothing were, should that be damaged."""
         try:
-            if await self._relayed(ex, stored):
-                return
-            if stored is None:
-                await self._miss(ex, Fwd.VARY_MISS if candidates else Fwd.URI_MISS)
-            else:
-                await self._selected(ex, stored, candidates)
+            await work
         except StoreError as error:
             if ex.status:
                 raise
@@ -332,7 +353,9 @@ class Driver:
     async def _relayed(self, ex: Exchange, stored: StoredResponse | None) -> bool:
         """Let the owner of the key answer, if that is another worker, unless `stored` is the answer; return whether."""
         owner = None if self._context.ring is None else self._context.ring.owner(ex.key)
-        if owner is None or self._is_at_hand(ex, stored) or not may_relay(ex):
+        if owner is None or not may_relay(ex):
+            return False
+        if self._is_at_hand(ex, stored) and await self._context.variants.is_at_hand(ex, stored):
             return False
         now = self._context.clock.now()
         if self._learned.is_uncacheable(ex.key, now) or not await relay(self._context, ex, owner):
@@ -355,11 +378,11 @@ class Driver:
             case Reuse():
                 if decision.validate_in_background:
                     self._collapsing.validate_in_background(ex, stored)
-                await reuse_stored(self._context, ex, stored, decision)
+                shown = await reuse_stored(self._context, ex, stored, decision)
                 if not stored.is_complete:
                     self._ranging.read_on(ex, stored)
-                if decision.detail is Detail.FRESH:
-                    self.prepared.install(ex, stored, candidates)
+                if decision.detail is Detail.FRESH and shown.is_settled:
+                    self.prepared.install(ex, stored, shown, candidates)
             case Validate():
                 await self._validate(ex, stored, decision)
 
@@ -396,11 +419,12 @@ class Driver:
         """Forward a request that nothing stored answers; `stale` may still stand in if the origin fails."""
         self._forwards(ex, fwd, detail, outcome="MISS" if stale is None else "EXPIRED")
         ex.did("miss" if stale is None else "stale")
-        fields = forwarded_fields(ex)
         if ex.request.method == b"HEAD":
-            await self._head(ex, fields, stale)
+            await self._head(ex, forwarded_fields(ex), stale)
             return
         is_uncacheable = self._learned.is_uncacheable(ex.key, self._context.clock.now())
+        # Of what is passed on, each client is to have the coding that it likes.
+        fields = forwarded_fields(ex, is_own=is_uncacheable)
         if b"range" not in fields and not is_uncacheable:
             # For a response that can be stored whole; the client's own conditions are looked at afterwards.
             fields = fields.without(*validation.PRECONDITIONS)
@@ -423,13 +447,15 @@ class Driver:
         if stale is not None and head.status == 200:
             await self._update_by_head(ex, stale, forwarded)
         stated = received.fields.get(b"content-length") or b""
-        ex.start(head, int(stated) if stated.isdigit() else None, self._context.clock.now())
+        length = int(stated) if stated.isdigit() else None
+        is_stored = isinstance(self._asking.decision(ex, replace(ex.request, method=b"GET"), forwarded, head), Store)
+        ex.start(*self._context.variants.of_head(ex, head, length, is_stored=is_stored), self._context.clock.now())
         ex.finish()
 
     async def _update_by_head(self, ex: Exchange, stored: StoredResponse, forwarded: Forwarded) -> None:
         if validation.is_same_by_head(stored, forwarded.upstream.head):
             ex.did("freshen")
-            await self._asking.put(self._filling.freshened(ex, stored, forwarded), forwarded)
+            self._asking.put(self._filling.freshened(ex, stored, forwarded), forwarded)
         else:
             ex.did("invalidate")
             await self._context.store.remove(stored.key, stored.generation)

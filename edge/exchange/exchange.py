@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+from edge.caching.coding import offering
 from edge.caching.groups import TAG_FIELDS
 from edge.caching.reuse import Fwd
 from edge.caching.status import CacheStatus
 from edge.caching.validation import PRECONDITIONS
 from edge.exchange.site import Site
 from edge.ports import Piece, Record, Responder, Source, UpstreamResponse
-from edge.semantics.fields import FieldSection
+from edge.semantics.fields import FieldSection, Line
 from edge.semantics.messages import Request, Response, may_have_content
 from edge.semantics.target import Target
 
@@ -16,6 +17,8 @@ from edge.semantics.target import Target
 RING = b"foreland-ring"
 # What one client wants for this once, and nobody else.
 _OF_ONE_REQUEST = (b"range", b"cache-control", b"pragma")
+# Whose content this node can take the coding off again.
+_OFFERING = frozenset({b"GET", b"HEAD"})
 # RFC 9213 §2.2: a field targeted at this cache alone is of no use behind it.  Tags tell how a site is made; who else is
 # to purge by them is told by Cache-Groups.
 _FOR_THIS_CACHE = frozenset({b"foreland-cache-control", *TAG_FIELDS})
@@ -26,6 +29,7 @@ class Exchange:
 
     Attributes:
         request: the request as it came.
+        selecting: the request with the fields by which a stored response is selected, and asked of the origin.
         target: its target with the query that counts, which is also the one sent to the origin.
         key: the cache key, b"" as long as the cache was not asked.
         epoch: the purge epoch at which the exchange began.
@@ -40,9 +44,9 @@ class Exchange:
     """
 
     __slots__ = (
-        "began", "client", "collapsed", "content", "detail", "epoch", "first_byte", "fwd", "is_complete", "is_relayed",
+        "began", "client", "collapsed", "content", "debug", "detail", "epoch", "first_byte", "fwd", "is_complete", "is_relayed",
         "is_stored", "key", "left", "node", "origin_seconds", "origin_status", "outcome", "relayed_status", "request",
-        "responder", "sent", "site", "status", "target", "trace", "ttl", "wants_answer",
+        "responder", "selecting", "sent", "site", "status", "target", "trace", "ttl", "wants_answer",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +62,8 @@ class Exchange:
         now: float,
     ) -> None:
         self.request = request
+        is_offering = site.compression is not None and site.compression.origin and request.method in _OFFERING
+        self.selecting = request.with_fields(offering(request.fields)) if is_offering else request
         self.content = content
         self.responder = responder
         self.client = client
@@ -84,6 +90,7 @@ class Exchange:
         self.wants_answer = True
         self.is_relayed = False
         self.relayed_status = b""
+        self.debug: list[Line] = []
 
     def in_background(self, now: float) -> "Exchange":
         """Return an exchange that asks the origin the same for nobody in particular."""
@@ -132,11 +139,18 @@ class Exchange:
 
     def start(self, response: Response, length: int | None, now: float) -> None:
         """Begin the answer, with what this hop adds to it."""
+        self.start_as_it_is(self.dressed(response), length, now)
+
+    def dressed(self, response: Response) -> Response:
+        """Return a response with what this hop adds to it."""
         scheme = self.target.scheme
         own = with_own_fields(response.fields, self.site, scheme, self.node, self.cache_status(), self.outcome)
+        if self.debug:
+            # Nobody on the way may keep what is told here, nor give it to others.
+            own = own.without(*self.site.freshness.targets).with_lines((b"cache-control", b"no-store"), *self.debug)
         if self.is_relayed:
             own = own.with_lines((RING, b"%s %s" % (self.outcome.encode("ascii"), self.detail.encode("ascii"))))
-        self.start_as_it_is(response.with_fields(own), length, now)
+        return response.with_fields(own)
 
     def start_as_it_is(self, response: Response, length: int | None, now: float) -> None:
         """Begin an answer to which nothing is added."""

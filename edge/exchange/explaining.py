@@ -8,16 +8,21 @@ from dataclasses import dataclass, field
 
 from edge import reasons
 from edge.caching import groups, reuse, validation, vary
-from edge.caching.freshness import age_value, current_age, date_value, freshness
+from edge.caching.coding import AsItIs, form, offering, without_dated_range
+from edge.caching.derived import originals
+from edge.caching.freshness import Lifetime, age_value, current_age, date_value, freshness
 from edge.caching.reuse import Detail, Fwd, Reuse
 from edge.caching.stored import StoredResponse
+from edge.errors import LoopDetected
 from edge.exchange.context import Context
 from edge.exchange.plan import Failed, NotModified, is_held, plan
 from edge.exchange.purged import judge
 from edge.exchange.site import Site, Sites
+from edge.exchange.tunnel import protocol_of
 from edge.policy.key import apply_query, cache_key
 from edge.policy.learned import Learned
 from edge.semantics.dates import format_date
+from edge.semantics.forwarding import loop_count
 from edge.semantics.messages import Request
 
 #: Methods that a stored response may answer.
@@ -26,6 +31,14 @@ FROM_CACHE = frozenset({b"GET", b"HEAD"})
 REFUSED_METHODS = frozenset({
     b"TRACE", b"TRACK", b"CONNECT", b"PURGE", b"BAN", b"INVALIDATE", b"LINK", b"UNLINK", b"PRI", b"SOURCE",
 })  # fmt: skip
+#: A request that comes by once more than so often is in a loop (RFC 8586).
+MAX_LOOPS = 0
+
+# Where a lifetime comes from that the origin does not state.
+_LIFETIME_SETTINGS = {
+    Lifetime.DEFAULT: "setting site[].ttl.default",
+    Lifetime.HEURISTIC: "setting site[].ttl.heuristic",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,7 @@ class Explanation:
         remedies: what would have to change for a hit.
         is_owner: whether this worker is the one that fills and validates the key.
         key: the cache key, empty when no site answers.
+        site: the name of the site that answers, empty without one.
     """
 
     outcome: str = "forward"
@@ -60,6 +74,7 @@ class Explanation:
     remedies: list[str] = field(default_factory=list)
     is_owner: bool = True
     key: bytes = b""
+    site: str = ""
 
     def found(self, name: str, finding: str, rule: str = "") -> None:
         """Add a step."""
@@ -91,10 +106,18 @@ class Explaining:
         if site is None:
             told.found("site", f"no site has the host {_text(request.target.host)}", "setting site[].hosts")
             return told.ends("refused", detail="unknown-authority")
+        told.site = site.name
         told.found("site", f"{site.name}, whose origin is {site.origin}", "setting site[].hosts")
         if site.https_port is not None and request.target.scheme == b"http":
             told.found("redirect", f"plain HTTP is sent to https at port {site.https_port}", "setting site[].https")
             return told.ends("refused")
+        if loop_count(request.fields, self._context.node) > MAX_LOOPS:
+            return told.ends("refused", detail=LoopDetected.detail)
+        if (protocol := protocol_of(request, site.upgrade)) is not None:
+            told.found("upgrade", f"the connection is to become {_text(protocol)}", "setting site[].upgrade")
+            return told.ends("forward", fwd=Fwd.BYPASS.value)
+        if site.compression is not None:
+            request = without_dated_range(request, site.compression)
         target = apply_query(request.target, site.key)
         if target.query != request.target.query:
             kept = "none" if target.query is None else _text(target.query)
@@ -106,10 +129,12 @@ class Explaining:
             return told.ends("forward", fwd=Fwd.METHOD.value)
         if self._context.published.covers(site.name, request.target.path):
             return told.ends("hit", detail=Detail.PUBLISHED.value)
-        usable = self._usable(told, await self._context.store.lookup(key))
-        stored = vary.select(request, usable)
+        usable = self._usable(told, originals(await self._context.store.lookup(key)))
+        rules = site.compression
+        selecting = request if rules is None or not rules.origin else request.with_fields(offering(request.fields))
+        stored = vary.select(selecting, usable)
         for each in usable:
-            told.found("variant", _variant(request, each, is_selected=each is stored), "RFC 9111 §4.1")
+            told.found("variant", _variant(selecting, each, is_selected=each is stored), "RFC 9111 §4.1")
         if stored is None:
             self._tell_learned(told, key)
             return self._forward(told, request, Fwd.VARY_MISS if usable else Fwd.URI_MISS)
@@ -139,6 +164,7 @@ class Explaining:
     def _selected(self, told: Explanation, request: Request, site: Site, stored: StoredResponse) -> Explanation:
         now = self._context.clock.now()
         _tell_freshness(told, site, stored, now)
+        told.found("tier", "disk" if self._context.store.at_hand(stored) is None else "memory", "setting cache.memory")
         tags = [_text(tag) for tag in groups.tags(stored.fields)]
         if tags:
             told.found("tags", ", ".join(tags))
@@ -148,6 +174,14 @@ class Explaining:
             return self._forward(told, request, Fwd.REQUEST)
         if not is_held(request, stored, what):
             return self._forward(told, request, Fwd.PARTIAL)
+        if site.compression is not None:
+            shown = form(request, stored.response, stored.complete_length, site.compression)
+            said = (
+                f"as it is: {shown.reason.value}"
+                if isinstance(shown, AsItIs)
+                else f"in {_text(shown.to)}, which is made here"
+            )
+            told.found("coding", said, "setting site[].compression")
         if isinstance(what, NotModified):
             told.found("preconditions", "the client has this content already: 304", "RFC 9110 §13.2.2")
         if isinstance(decision, Reuse):
@@ -172,8 +206,9 @@ def _tell_freshness(told: Explanation, site: Site, stored: StoredResponse, now: 
         for name in (b"cache-control", *site.freshness.targets, b"expires", b"last-modified")
         for value in stored.fields.values(name)
     ]
+    rule = _LIFETIME_SETTINGS.get(facts.source, "RFC 9111 §4.2.1")
     told.found(
-        "lifetime", f"{facts.lifetime} s, by {facts.source.value} ({'; '.join(said) or 'no field states one'})", "RFC 9111 §4.2.1"
+        "lifetime", f"{facts.lifetime} s, by {facts.source.value} ({'; '.join(said) or 'no field states one'})", rule
     )  # fmt: skip
     arrived = stored.response_time
     apparent = max(0, int(arrived) - date_value(stored.fields, arrived))

@@ -1,4 +1,4 @@
-"""Origin content on its way into the store and, at each one's own pace, to every client that waits for it."""
+"""Content on its way into the store and, at each one's own pace, to every client that waits for it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from edge.caching.stored import StoredResponse
 from edge.errors import EdgeError, StoreDamaged, StoreError, UpstreamClosed, UpstreamProtocolError
 from edge.exchange.window import Window
-from edge.ports import Closable, Piece, UpstreamResponse, Writer
+from edge.ports import Closable, Incoming, Piece, Writer
 from edge.tasks import spawn
 
 #: Without a client left, a fill goes on only when no more octets than this are still to come; when their number is not
@@ -18,7 +18,7 @@ Commit = Callable[[int], Awaitable[bool]]
 
 
 class Fill:
-    """Content from offset `start` on, read from the origin and written once, for any number of readers.
+    """Content from offset `start` on, read from the origin, or from a coder, and written once, for any number of readers.
 
     When the store refuses to take more, whoever reads still gets the rest, now at the pace of the slowest.
 
@@ -39,7 +39,7 @@ class Fill:
 
     def __init__(
         self,
-        upstream: UpstreamResponse,
+        upstream: Incoming,
         writer: Writer,
         stored: StoredResponse,
         *,
@@ -81,6 +81,11 @@ class Fill:
     def takes_followers(self) -> bool:
         """Whether one who comes now can still have all of the content."""
         return self._error is None and self._window is None and not self._is_spoilt
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether the content is to be found once it is over."""
+        return self._writer.is_admitted
 
     def open(self, start: int, end: int | None) -> "FillReader":
         """Return the octets [start, end) as they come; None reads to the end."""
@@ -143,12 +148,14 @@ class Fill:
             if self.end is not None and self.produced < self.end:
                 raise UpstreamClosed("less content than announced")
             self._is_whole = True
-            if self._window is None and not self._is_spoilt:
-                self._is_stored = await commit(self.produced)
-        except StoreError as error:
-            self.store_error = error
         except EdgeError as error:
             self._error = error
+            return
+        if self._window is None and not self._is_spoilt:
+            try:
+                self._is_stored = await commit(self.produced)
+            except StoreError as error:
+                self.store_error = error
 
     def _ended(self, _: object) -> None:
         """Settle everything, whichever way the task came to its end."""
@@ -220,6 +227,11 @@ class FillReader:
         self._written: Closable | None = None
         self.position = start
         self.end = end
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether what comes next is still to come."""
+        return not self._fill.is_over and self._fill.end != self.position == self._fill.produced
 
     async def read(self) -> Piece:
         """Return the next piece as soon as the origin has sent it."""

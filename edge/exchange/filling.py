@@ -51,7 +51,7 @@ class Filling:
             key=ex.key,
             generation=writer.generation,
             method=ex.request.method,
-            nominated=vary.nominate(names, ex.request.fields),
+            nominated=vary.nominate(names, ex.selecting.fields),
             status=head.status if part is None else 200,
             reason=head.reason if part is None else b"",
             # RFC 9111 §3.4: a part may leave out what came with the one before.
@@ -86,7 +86,7 @@ class Filling:
             upstream.request_time,
             upstream.response_time,
             ex.site.freshness,
-            request=ex.request.fields,
+            request=ex.selecting.fields,
             store_set_cookie=ex.site.profile.store_set_cookie,
         )
         return replace(updated, epoch=min(max(stored.epoch, ex.epoch), forwarded.epoch), purged_at=None)
@@ -132,7 +132,7 @@ class Filling:
 
     async def extended(self, ex: Exchange, head: Response) -> StoredResponse | None:
         """Return the stored part that a 206 may be combined with."""
-        stored = vary.select(ex.request, await lookup(self._context, ex.key))
+        stored = vary.select(ex.selecting, await lookup(self._context, ex.key))
         if stored is not None and not stored.is_complete and partial.may_combine(stored, head):
             return stored
         return None
@@ -186,23 +186,24 @@ class Filling:
         fill.call_when_over(count_error)
         return fill
 
-    async def _answer(self, ex: Exchange, fill: Fill, shown: StoredResponse, age: float | None) -> None:
+    async def _answer(self, ex: Exchange, fill: Fill, head: StoredResponse, age: float | None) -> None:
         now = self._context.clock.now()
-        # What the store adds in front may turn out to be damaged: it is looked at before the head is sent.
-        body = Body(fill.open, fill.end, is_at_hand=fill.start > 0)
+        shown = await self._context.variants.of_fill(ex, fill, head, now, is_first_hand=age is None)
         # To a POST the origin applied the preconditions before it did what was asked.
-        what = plan(ex.request, shown, fill.end, now) if ex.request.method == b"GET" else Whole()
-        await deliver(ex, shown, what, body, age=age, now=now)
+        is_get = ex.request.method == b"GET"
+        what = plan(shown.request, shown.stored, shown.body.length, now) if is_get else Whole()
+        await deliver(ex, shown.stored, what, shown.body, age=age, now=now)
 
     async def _answer_with_part(self, ex: Exchange, fill: Fill, head: Response) -> None:
         """Answer with a 206 as the origin made it."""
         length = None if fill.end is None else fill.end - fill.start
         body = Body(lambda _start, _end: fill.open(fill.start, None), length, is_at_hand=False)
-        shown = replace(fill.stored, status=206, reason=head.reason, fields=head.fields)
+        labelled = self._context.variants.labelled(ex, fill.stored.with_fields(head.fields))
+        shown = replace(labelled, status=206, reason=head.reason)
         await deliver(ex, shown, Whole(), body, age=None, now=self._context.clock.now())
 
 
 def _has_whole(ex: Exchange, part: StoredResponse, candidates: Sequence[StoredResponse]) -> bool:
     """Return whether a whole response came in since the part was asked for, which the part must not replace."""
-    current = vary.select(ex.request, candidates)
+    current = vary.select(ex.selecting, candidates)
     return current is not None and current.is_complete and current.response_time >= part.request_time

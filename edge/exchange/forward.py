@@ -10,7 +10,9 @@ from edge.semantics.messages import Request, Response
 from edge.semantics.negotiation import normalised_encodings
 
 # Fields that mean nothing further on, that no client may set, or that this hop makes itself.
-_MADE_ANEW = HOP_BY_HOP | UNTRUSTED | {b"host", b"expect", b"content-length", b"accept-encoding", b"via", b"cdn-loop"}
+_MADE_ANEW = HOP_BY_HOP | UNTRUSTED | {
+    b"host", b"expect", b"content-length", b"accept-encoding", b"via", b"cdn-loop", b"edge-debug",
+}  # fmt: skip
 #: Methods whose request content means nothing (RFC 9110 §9.3.1), so that it is not passed on.
 WITHOUT_CONTENT = frozenset({b"GET", b"HEAD"})
 
@@ -32,15 +34,22 @@ class Forwarded:
     epoch: int
 
 
-def forwarded_fields(ex: Exchange) -> FieldSection:
-    """Return the client's fields as they may go on, with what this hop adds."""
+def forwarded_fields(ex: Exchange, *, is_own: bool = False) -> FieldSection:
+    """Return the client's fields as they may go on, with what this hop adds.
+
+    With `is_own`, the origin is offered the codings that the client takes, whatever is offered for others.
+    """
     request = ex.request
     fields = request.fields
     options = connection_options(fields)
     lines = [line for line in fields if line[0] not in _MADE_ANEW and line[0] not in options and b"_" not in line[0]]
     if ex.site.strip_cookies:
         lines = [line for line in lines if line[0] != b"cookie"]
-    if b"accept-encoding" not in options and (encodings := normalised_encodings(fields)):
+    offering = fields if is_own else ex.selecting.fields
+    if offering is not fields and b"range" in fields:
+        # Only what is not coded has parts that every client can take.
+        lines.append((b"accept-encoding", b"identity"))
+    elif b"accept-encoding" not in options and (encodings := normalised_encodings(offering)):
         # One spelling for each meaning, and only codings this node can decode for a client that cannot.
         lines.append((b"accept-encoding", encodings))
     hop = b"%d.%d %s" % (*request.version, ex.node)

@@ -8,6 +8,7 @@ the full path's, once for each second of age.  With it comes the 304 for clients
 from collections.abc import Sequence
 from copy import copy
 
+from edge.caching.coding import Form, form, offering
 from edge.caching.freshness import current_age, freshness
 from edge.caching.status import CacheStatus
 from edge.caching.stored import StoredResponse
@@ -18,6 +19,7 @@ from edge.exchange.plan import NotModified, condition
 from edge.exchange.published import NothingPublished, PublishedAnswers, ReadyPublished
 from edge.exchange.purged import is_unpurged
 from edge.exchange.site import Sites
+from edge.exchange.variants import Shown
 from edge.policy.key import apply_query, cache_key
 from edge.ports import Published, Purges, Record, Second, Store, Token
 from edge.semantics.messages import Request, Response
@@ -26,7 +28,7 @@ from edge.semantics.messages import Request, Response
 NOT_PLAIN = frozenset({
     b"range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range",
     b"cache-control", b"pragma", b"authorization", b"expect", b"upgrade", b"cdn-loop", b"via", b"max-forwards",
-    b"content-length", b"transfer-encoding",
+    b"content-length", b"transfer-encoding", b"edge-debug",
 })  # fmt: skip
 # Of these, the ones that only choose between an answer and its 304.
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
@@ -46,22 +48,29 @@ class Prepared:
     """
 
     __slots__ = (
-        "_base_age", "_content", "_epoch", "_is_304", "_lifetime", "_node", "_path", "_published", "_purges", "_scheme", "_shared", "_since",
-        "_site", "_store", "_token", "_unmodified", "body", "stored",
+        "_base_age", "_content", "_epoch", "_form", "_is_304", "_is_offering", "_lifetime", "_node", "_path", "_published",
+        "_purges", "_scheme", "_shared", "_since", "_site", "_source", "_store", "_token", "_unmodified", "_used", "body",
+        "stored",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that was decided for one answer, and by whom
         self,
         store: Store,
         purges: Purges,
         node: bytes,
         ex: Exchange,
-        stored: StoredResponse,
+        source: StoredResponse,
+        shown: Shown,
         token: Token,
         content: bytes,
+        *,
         published: Published,
     ) -> None:
+        """Keep what was `shown` of the stored response `source`."""
         self._store, self._purges, self._node, self._site, self._token = store, purges, node, ex.site, token
+        self._source, self._used, stored = source, shown.used, shown.stored
+        self._form = self._form_for(ex.request)
+        self._is_offering = ex.selecting is not ex.request
         self._shared, self._epoch = purges.shared, ex.epoch
         self._scheme, self._path, self._published = ex.target.scheme, ex.target.path, published
         self.stored = stored
@@ -86,7 +95,13 @@ class Prepared:
 
     def matches(self, request: Request) -> bool:
         """Return whether the request selects this response (RFC 9111 §4.1)."""
-        return all(normalised(name, request.fields) == value for name, value in self.stored.nominated)
+        fields = offering(request.fields) if self._is_offering else request.fields
+        is_selected = all(normalised(name, fields) == value for name, value in self.stored.nominated)
+        return is_selected and self._form_for(request) == self._form
+
+    def _form_for(self, request: Request) -> Form | None:
+        rules, source = self._site.compression, self._source
+        return None if rules is None else form(request, source.response, source.complete_length, rules)
 
     def second(self, now: float) -> Second | None:
         """Return age and lifetime left at `now`; None when it is stale or no longer what a lookup would find."""
@@ -110,6 +125,7 @@ class Prepared:
         stored = self.stored
         # Once for each second in which it is asked for, which is enough to be told from what is not.
         self._store.visit(stored)
+        self._used()
         fields = stored.fields.replacing(b"age", b"%d" % age)
         status = CacheStatus(None, ttl=ttl).encoded(self._node)
         shown = not_modified(fields) if self._is_304 else Response(stored.status, fields, stored.reason)
@@ -152,18 +168,21 @@ class PreparedAnswers:
         self._node = node
         self._by_key: dict[bytes, list[Prepared]] = {}
 
-    def install(self, ex: Exchange, stored: StoredResponse, candidates: Sequence[StoredResponse]) -> None:
+    def install(self, ex: Exchange, source: StoredResponse, shown: Shown, candidates: Sequence[StoredResponse]) -> None:
         """Keep the answer that a plain request was just given, if all of it is in memory.
 
         Only where the nominated values tell the key's responses apart: then no more than one can match a request.
         """
         if not ex.is_complete or not is_plain(ex.request, _DECIDING) or not _are_apart(candidates):
             return
+        stored = shown.stored
         token, body = self._store.token(stored.key), self._store.at_hand(stored)
         if token is None or body is None or stored.complete_length != len(body):
             return
         others = [one for one in self._by_key.pop(ex.key, ()) if one.is_held and not one.matches(ex.request)]
-        made = Prepared(self._store, self._purges, self._node, ex, stored, token, body, self._published)
+        made = Prepared(
+            self._store, self._purges, self._node, ex, source, shown, token, body, published=self._published
+        )  # fmt: skip
         self._by_key[ex.key] = [made, *others[: _VARIANTS - 1]]
         if len(self._by_key) > _KEYS:
             del self._by_key[next(iter(self._by_key))]

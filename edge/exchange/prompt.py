@@ -1,11 +1,14 @@
 """Prompt hits: what a plain request gets of a stored response that can be read without waiting, from the disk or memory.
 
 What follows from the fields that decide is worked out once for all stored responses with the same ones, by the functions
-of the full path; the rest are the dates of one response, and its content.  Whatever is not simple is left to that path.
+of the full path; the rest are the dates of one response, and its content.  Whatever is not simple is left to that path, as
+is what goes out in another coding than it is stored in.
 """
 
 from collections.abc import Callable, Sequence
 
+from edge.caching.coding import CompressionRules, offering
+from edge.caching.derived import originals
 from edge.caching.freshness import current_age, freshness
 from edge.caching.status import CacheStatus
 from edge.caching.stored import StoredResponse
@@ -17,6 +20,7 @@ from edge.exchange.prepared import TRACE, PreparedAnswers
 from edge.exchange.purged import is_unpurged
 from edge.exchange.shapes import DATELESS, places
 from edge.exchange.site import Site
+from edge.exchange.variants import Shown
 from edge.ports import PromptResponder, Record, Second
 from edge.semantics.fields import FieldSection, Line
 from edge.semantics.messages import Request, Response
@@ -30,20 +34,22 @@ class StoredShape:
     """Stored responses of one site that are shown to clients alike.
 
     Attributes:
-        is_reusable: whether they are while they are fresh.
+        is_reusable: whether they are, as they are, while they are fresh.
     """
 
     __slots__ = ("_lifetime", "_node", "_own", "_said", "_shown", "_site", "is_reusable")
 
-    def __init__(self, site: Site, scheme: bytes, node: bytes, stored: StoredResponse) -> None:
+    def __init__(self, ex: Exchange, stored: StoredResponse, shown: Shown | None) -> None:
+        """Learn from what is `shown` of one of them in an exchange."""
+        site = ex.site
         facts = freshness(stored.status, stored.fields, stored.response_time, site.freshness)
-        self._site, self._node = site, node
-        self.is_reusable = not facts.directives.unqualified(b"no-cache")
+        self._site, self._node = site, ex.node
+        self.is_reusable = shown is not None and not facts.directives.unqualified(b"no-cache")
         self._lifetime = facts.lifetime if facts.source in DATELESS else None
-        aged = stored.fields.replacing(b"age", b"")
-        shown = with_own_fields(aged, site, scheme, node, b"", "HIT")
-        self._shown = places(shown, stored.fields)
-        self._own = shown.lines[len(self._shown) :]
+        aged = (stored if shown is None else shown.stored).fields.replacing(b"age", b"")
+        own = with_own_fields(aged, site, ex.target.scheme, ex.node, b"", "HIT")
+        self._shown = places(own, stored.fields)
+        self._own = own.lines[len(self._shown) :]
         self._said: tuple[Second | None, bytes, tuple[Line, ...]] = None, b"", ()
 
     def lifetime(self, stored: StoredResponse) -> int:
@@ -81,7 +87,22 @@ class PromptHits:
         self._context, self._prepared, self._ended = context, prepared, ended
         self._shapes: dict[tuple[object, ...], StoredShape] = {}
 
-    def answer(
+    def selected(
+        self, request: Request, site: Site, found: Sequence[StoredResponse], epoch: int
+    ) -> StoredResponse | None:
+        """Return the one of what was `found` at `epoch` for a plain GET request.
+
+        None unless it is clear which, all there, and unpurged.
+        """
+        stored, purges = _selected(request, found, site.compression), self._context.purges
+        if stored is None or not stored.is_complete:
+            return None
+        for each in found:
+            if each.epoch != epoch and not is_unpurged(purges, each):
+                return None
+        return stored
+
+    def answer(  # noqa: PLR0913, PLR0917 - called for each request, where a record of these would cost
         self,
         request: Request,
         responder: PromptResponder,
@@ -89,19 +110,22 @@ class PromptHits:
         site: Site,
         target: Target,
         key: bytes,
+        stored: StoredResponse,
         found: Sequence[StoredResponse],
         epoch: int,
     ) -> bool:
-        """Answer a plain GET request for `key`, for which `found` is stored at `epoch`; return whether that could be done."""
+        """Answer a plain GET request for `key` with `stored`, selected from what was `found` at `epoch`; return whether it could."""
         context = self._context
         now = context.clock.now()
-        stored = _selected(request, found)
-        if stored is None or not stored.is_complete:
-            return False
-        for each in found:
-            if each.epoch != epoch and not is_unpurged(context.purges, each):
-                return False
-        shape = self._shape(site, target.scheme, stored)
+
+        def exchange() -> Exchange:
+            ex = Exchange(
+                request, None, responder, client=client, node=context.node, site=site, target=target, now=now
+            )  # fmt: skip
+            ex.key, ex.epoch = key, epoch
+            return ex
+
+        shape = self._shape(request, site, target.scheme, stored, exchange)
         age, lifetime = current_age(stored, now), shape.lifetime(stored)
         if age >= lifetime or not shape.is_reusable:
             return False
@@ -122,25 +146,39 @@ class PromptHits:
         )  # fmt: skip
         self._ended(record)
         if is_complete and context.store.at_hand(stored) is not None:
-            ex = Exchange(
-                request, None, responder, client=client, node=context.node, site=site, target=target, now=now
-            )  # fmt: skip
-            ex.key, ex.epoch, ex.is_complete = key, epoch, True
-            self._prepared.install(ex, stored, found)
+            ex = exchange()
+            ex.is_complete = True
+            if (shown := context.variants.as_it_is(ex, stored)) is not None:
+                self._prepared.install(ex, stored, shown, originals(found))
         return True
 
-    def _shape(self, site: Site, scheme: bytes, stored: StoredResponse) -> StoredShape:
-        lines, deciding = stored.fields.lines, site.deciding
+    def _shape(
+        self,
+        request: Request,
+        site: Site,
+        scheme: bytes,
+        stored: StoredResponse,
+        exchange: Callable[[], Exchange],
+    ) -> StoredShape:
+        lines, deciding, rules = stored.fields.lines, site.deciding, site.compression
         name = (
             id(site),
             scheme,
             stored.status,
             tuple([line[0] for line in lines]),
             tuple([line[1] for line in lines if line[0] in deciding]),
+            # What a client takes, and whether a content is long enough to be coded.
+            rules is not None
+            and (
+                *request.fields.values(b"accept-encoding"),
+                *request.fields.values(b"connection"),
+                (stored.complete_length or 0) < rules.min_size,
+            ),
         )
         shape = self._shapes.get(name)
         if shape is None:
-            shape = StoredShape(site, scheme, self._context.node, stored)
+            ex = exchange()
+            shape = StoredShape(ex, stored, self._context.variants.as_it_is(ex, stored))
             if len(self._shapes) >= _SHAPES:
                 # Begun anew rather than kept in order: what is frequent is back at once.
                 self._shapes.clear()
@@ -148,11 +186,16 @@ class PromptHits:
         return shape
 
 
-def _selected(request: Request, found: Sequence[StoredResponse]) -> StoredResponse | None:
+def _selected(
+    request: Request, found: Sequence[StoredResponse], rules: CompressionRules | None
+) -> StoredResponse | None:
     """Return the one of `found` that the nominated fields select, None unless they select exactly one."""
     if len(found) == 1 and not found[0].nominated:
         return found[0]
+    fields = request.fields if rules is None or not rules.origin else offering(request.fields)
     matching = [
-        stored for stored in found if all(normalised(name, request.fields) == value for name, value in stored.nominated)
+        stored
+        for stored in originals(found)
+        if all(normalised(name, fields) == value for name, value in stored.nominated)
     ]
     return matching[0] if len(matching) == 1 else None

@@ -9,6 +9,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from edge.caching import groups
+from edge.caching.derived import is_derived, originals, orphans
 from edge.caching.stored import StoredResponse
 from edge.errors import EdgeError, ParseError
 from edge.exchange.context import Context
@@ -25,8 +26,13 @@ _JSON = FieldSection([(b"content-type", b"application/json"), (b"cache-control",
 
 
 async def lookup(context: Context, key: bytes) -> Sequence[StoredResponse]:
-    """Return the stored responses of `key` that purges leave usable, the newest response first."""
-    found = await context.store.lookup(key)
+    """Return the stored responses of `key` from the origin that purges leave usable, the newest response first."""
+    everything = await context.store.lookup(key)
+    found = everything
+    if any(map(is_derived, everything)):
+        found = originals(everything)
+        for orphan in orphans(everything):
+            await context.store.remove(key, orphan.generation)
     epoch = context.purges.current()
     if all(stored.epoch == epoch for stored in found):
         return found

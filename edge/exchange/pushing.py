@@ -1,5 +1,6 @@
 """Pushed content: stored without being asked for, pinned, and fresh for as long as it is there."""
 
+from edge.caching.derived import originals
 from edge.caching.stored import StoredResponse
 from edge.errors import ParseError
 from edge.exchange.context import Context
@@ -60,7 +61,7 @@ class Pushing:
 
     async def holds(self, target_key: bytes, etag: bytes) -> bool:
         """Return whether the content with `etag` was pushed under a key, and is what a client gets."""
-        found = await self._context.store.lookup(target_key)
+        found = originals(await self._context.store.lookup(target_key))
         return bool(found) and found[0].pinned and found[0].is_complete and found[0].fields.get(b"etag") == etag
 
 

@@ -60,7 +60,7 @@ class Ranging:
             try:
                 if (assembly := self._find(ex)) is not None:
                     return await self._answer(ex, assembly)
-                flight = self._flights.find(ex.key, ex.request.fields)
+                flight = self._flights.find(ex.key, ex.selecting.fields)
                 if flight is None or not is_flight_settled(self._context.purges, ex, flight):
                     return await self._lead(ex, question, asked)
                 if await self._follow(ex, flight, question):
@@ -129,7 +129,7 @@ class Ranging:
     def _of(self, ex: Exchange, stored: StoredResponse) -> Assembly:
         """Return the assembly of the representation that `stored` is a part of, begun now if there is none."""
         for assembly in self._assemblies.get(ex.key, ()):
-            is_selected = vary.select(ex.request, [assembly.stored]) is not None
+            is_selected = vary.select(ex.selecting, [assembly.stored]) is not None
             is_current = is_settled(self._context.purges, ex, assembly.stored)
             if assembly.takes_readers and is_selected and is_current and partial.is_same(stored, assembly.stored):
                 return assembly
@@ -168,7 +168,7 @@ class Ranging:
         In a validation the chunk is what comes back instead of the whole, should there be another representation.
         """
         flight = self._flights.begin(
-            ex.key, vary.nominate(self._learned.nominated(ex.key), ex.request.fields), ex.epoch
+            ex.key, vary.nominate(self._learned.nominated(ex.key), ex.selecting.fields), ex.epoch
         )
         fields = question.fields.replacing(b"range", b"bytes=%d-%d" % (asked[0], asked[1] - 1))
         try:
@@ -221,6 +221,7 @@ class Ranging:
             )
             if head is not None:
                 stored = stored.with_fields(head.fields.without(b"content-range"))
+            stored = self._context.variants.labelled(ex, stored)
             await deliver(ex, stored, what, body, age=None if head is not None else current_age(stored, now), now=now)
         except UpstreamChanged:
             raise

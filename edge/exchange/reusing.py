@@ -6,41 +6,38 @@ from edge.caching.reuse import Detail, Reuse
 from edge.caching.stored import StoredResponse
 from edge.errors import StoreError, UpstreamError
 from edge.exchange.context import Context
-from edge.exchange.deliver import Body, deliver
+from edge.exchange.deliver import deliver
 from edge.exchange.exchange import Exchange
 from edge.exchange.plan import is_held, plan
 from edge.exchange.purged import is_settled
+from edge.exchange.variants import Shown
 
 
-async def reuse_stored(context: Context, ex: Exchange, stored: StoredResponse, decision: Reuse) -> None:
+async def reuse_stored(context: Context, ex: Exchange, stored: StoredResponse, decision: Reuse) -> Shown:
     """Answer with `stored` as decided.  StoreError, with nothing sent yet, when it turns out to be damaged."""
     is_fresh = decision.detail is Detail.FRESH
     # RFC 9211 §2.1: no hit when the origin was asked first.
     ex.detail, ex.ttl = "" if is_fresh else decision.detail.value, decision.ttl
     ex.outcome = "HIT" if is_fresh else "STALE"
     ex.did("reuse" if is_fresh else decision.detail.value)
-    await deliver_stored(context, ex, stored)
+    return await deliver_stored(context, ex, stored)
 
 
 def may_answer(context: Context, ex: Exchange, stored: StoredResponse) -> bool:
     """Return whether `stored`, which another request brings in, may answer this one too."""
-    if vary.select(ex.request, [stored]) is None or not is_settled(context.purges, ex, stored):
+    if vary.select(ex.selecting, [stored]) is None or not is_settled(context.purges, ex, stored):
         return False
     now = context.clock.now()
     return isinstance(reuse.decide(ex.request, stored, now=now, rules=ex.site.reuse_rules), Reuse)
 
 
-async def deliver_stored(context: Context, ex: Exchange, stored: StoredResponse) -> None:
-    """Send what of `stored` the request gets."""
+async def deliver_stored(context: Context, ex: Exchange, stored: StoredResponse) -> Shown:
+    """Send what of `stored` the request gets, in the form it gets it in, and return that."""
     now = context.clock.now()
-    length = stored.complete_length
-    body = Body(
-        lambda start, end: context.store.open(stored, start, (length or 0) if end is None else end),
-        length,
-        is_at_hand=True,
-    )
-    what = plan(ex.request, stored, length, now)
-    await deliver(ex, stored, what, body, age=current_age(stored, now), now=now)
+    shown = await context.variants.of_stored(ex, stored, now)
+    what = plan(shown.request, shown.stored, shown.body.length, now)
+    await deliver(ex, shown.stored, what, shown.body, age=current_age(stored, now), now=now)
+    return shown
 
 
 async def stale_or_raise(context: Context, ex: Exchange, stored: StoredResponse | None, error: UpstreamError) -> None:

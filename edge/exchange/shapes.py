@@ -6,6 +6,7 @@ looked up by: the values of response fields that no rule reads, and those of dat
 no more than whether they are there, except for responses that are not settled.
 """
 
+from edge.caching.coding import form, form_of_passed, shown_fields
 from edge.caching.freshness import Lifetime
 from edge.caching.reuse import Fwd
 from edge.caching.status import CacheStatus
@@ -29,20 +30,22 @@ class RequestShape:
     Attributes:
         site: the site that answers.
         fields: what goes to the origin.
+        own_fields: the same, with what this client takes in place of what is asked for all.
     """
 
-    __slots__ = ("_asked", "_nominated", "fields", "site")
+    __slots__ = ("_nominated", "_selecting", "fields", "own_fields", "site")
 
     def __init__(self, ex: Exchange) -> None:
-        self._asked = ex.request.fields
+        self._selecting = ex.selecting.fields
         self._nominated: tuple[tuple[bytes, ...], Nominated] = (), ()
         self.site = ex.site
         self.fields = forwarded_fields(ex)
+        self.own_fields = forwarded_fields(ex, is_own=True)
 
     def nominated(self, names: tuple[bytes, ...]) -> Nominated:
         """Return the values of the fields called `names`."""
         if self._nominated[0] != names:
-            self._nominated = names, nominate(names, self._asked)
+            self._nominated = names, nominate(names, self._selecting)
         return self._nominated[1]
 
 
@@ -51,6 +54,7 @@ class ResponseShape:
 
     Attributes:
         is_settled: whether that is so: what is done with them does not depend on dates.
+        as_is_below: contents of at least so many octets may go out in another form; None when all go out as they are.
         refusal: why they are not stored, None when they are.
         detail: its token.
         lifetime: how long they are fresh when they are, in seconds.
@@ -59,8 +63,8 @@ class ResponseShape:
     """
 
     __slots__ = (
-        "_kept", "_node", "_own", "_said", "_shown", "_status", "detail", "is_settled", "lifetime", "names",
-        "nominated", "refusal",
+        "_kept", "_node", "_own", "_said", "_shown", "_status", "as_is_below", "detail", "is_settled", "lifetime",
+        "names", "nominated", "refusal",
     )  # fmt: skip
 
     def __init__(self, ex: Exchange, forwarded: Forwarded) -> None:
@@ -76,12 +80,13 @@ class ResponseShape:
             self.refusal, self.lifetime = None, decision.freshness.lifetime
             self._kept = places(decision.fields, received)
             self.names = nominated_names(head.fields) or ()
-            self.nominated = nominate(self.names, ex.request.fields)
+            self.nominated = nominate(self.names, ex.selecting.fields)
             is_lost = decision.freshness.source is Lifetime.NONE and not ex.site.freshness.heuristic
             is_dated = decision.freshness.source not in DATELESS and not is_lost
         else:
             self.refusal, self.lifetime = decision, 0
             self._kept, self.names, self.nominated = (), (), ()
+        self.as_is_below = _as_is_below(ex, head, is_stored=self.refusal is None)
         self.detail = "" if self.refusal is None else self.refusal.value
         # A Date that we have to make, and a part, are for the full path.
         self.is_settled = not is_dated and b"date" in received and head.status not in {206, 304}
@@ -157,6 +162,20 @@ def _deciding(shape: RequestShape, response: Response) -> tuple[object, ...]:
         tuple([line[0] for line in lines]),
         tuple([line[1] for line in lines if line[0] in names]),
     )
+
+
+def _as_is_below(ex: Exchange, head: Response, *, is_stored: bool) -> int | None:
+    rules = ex.site.compression
+    if rules is None:
+        return None
+    if is_stored:
+        shown = form(ex.request, head, None, rules, is_first_hand=True)
+        is_as_it_is = shown_fields(head.fields, shown) is head.fields
+    else:
+        is_as_it_is = form_of_passed(ex.request, head, rules) is None
+    if is_as_it_is:
+        return None
+    return 0 if b"content-encoding" in head.fields else rules.min_size
 
 
 def places(kept: FieldSection, received: FieldSection) -> tuple[int, ...]:

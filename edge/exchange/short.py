@@ -9,9 +9,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from edge.caching import reuse
 from edge.caching.freshness import current_age
-from edge.caching.reuse import Fwd
+from edge.caching.reuse import Fwd, Validate
 from edge.caching.stored import StoredResponse
+from edge.caching.validation import conditional_fields, has_validator
 from edge.errors import DownstreamClosed, EdgeError, StoreError
 from edge.exchange.asking import Question, teaches
 from edge.exchange.collapsing import Collapsing
@@ -23,6 +25,7 @@ from edge.exchange.forward import Forwarded, received_head
 from edge.exchange.prepared import NOT_PLAIN, PreparedAnswers
 from edge.exchange.prompt import PromptHits
 from edge.exchange.purged import is_unpurged
+from edge.exchange.revalidating import Revalidating
 from edge.exchange.shapes import RequestShape, ResponseShape, Shapes
 from edge.exchange.site import Site, Sites
 from edge.policy.key import apply_query, cache_key
@@ -36,13 +39,16 @@ log = logging.getLogger("edge.exchange")
 #: Runs an exchange on to its end in a task of its own.
 GoOn = Callable[[Exchange, Callable[[Exchange], Awaitable[None]], Callable[[], None]], None]
 
+#: The stored response that is asked about, and why.
+Validates = tuple[StoredResponse, Validate]
+
 
 class Asked:
     """A request that is on its way to the origin."""
 
     __slots__ = (
-        "began", "client", "epoch", "flight", "has_left", "is_alone", "key", "mark", "over", "request", "responder", "shape",
-        "target",
+        "began", "client", "epoch", "fields", "flight", "has_left", "is_alone", "key", "mark", "over", "request",
+        "responder", "shape", "target", "validates",
     )  # fmt: skip
 
     def __init__(
@@ -58,13 +64,17 @@ class Asked:
     ) -> None:
         self.shape, self.request, self.target, self.key = shape, request, target, key
         self.responder, self.client, self.began, self.over = responder, client, began, over
+        self.fields = shape.fields
         self.flight: Flight | None = None
         self.is_alone = self.has_left = False
         self.mark = self.epoch = 0
+        self.validates: Validates | None = None
 
     @property
     def trace(self) -> tuple[str, ...]:
         """What was done so far."""
+        if self.validates is not None:
+            return ("lookup", "stale", "validate", *(("alone",) if self.is_alone else ()), "forward")
         return ("lookup", "miss", "alone", "forward") if self.is_alone else ("lookup", "miss", "forward")
 
     def exchange(self, node: bytes) -> Exchange:
@@ -83,14 +93,18 @@ class Asked:
         ex.trace += self.trace
         if self.has_left:
             ex.did(DownstreamClosed.detail)
-        ex.forwards(Fwd.URI_MISS)
+        if self.validates is None:
+            ex.forwards(Fwd.URI_MISS)
+        else:
+            _, why = self.validates
+            ex.forwards(why.fwd, why.detail.value, outcome="EXPIRED")
         return ex
 
 
 class ShortWay:
     """Begins the short way of requests, and ends it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the full path uses, by name
         self,
         sites: Sites,
         context: Context,
@@ -99,6 +113,7 @@ class ShortWay:
         fence: Fence,
         *,
         prepared: PreparedAnswers,
+        revalidating: Revalidating,
         go_on: GoOn,
         ended: Callable[[Record], None],
     ) -> None:
@@ -106,7 +121,7 @@ class ShortWay:
         self._prompt = PromptHits(context, prepared, ended)
         self._sites, self._context, self._collapsing = sites, context, collapsing
         self._learned, self._fence = learned, fence
-        self._go_on, self._ended = go_on, ended
+        self._revalidating, self._go_on, self._ended = revalidating, go_on, ended
         self._shapes = Shapes()
 
     def begin(self, request: Request, responder: PromptResponder, client: str, over: Callable[[], None]) -> bool:
@@ -128,27 +143,56 @@ class ShortWay:
         found = context.store.lookup_nowait(key)
         if found is None:
             return False
-        if found:
-            if not self._prompt.answer(request, responder, client, site, target, key, found, epoch):
-                return False
+        if not found:
+            return self._ask(request, target, key, site, responder, client, over, epoch)
+        stored = self._prompt.selected(request, site, found, epoch)
+        if stored is None:
+            return False
+        if self._prompt.answer(request, responder, client, site, target, key, stored, found, epoch):
             over()
             return True
+        decision = reuse.decide(request, stored, now=context.clock.now(), rules=site.reuse_rules)
+        if not isinstance(decision, Validate) or not has_validator(stored):
+            return False
+        return self._ask(request, target, key, site, responder, client, over, epoch, (stored, decision))
+
+    def _ask(  # noqa: PLR0913, PLR0917 - called for each request, where a record of these would cost
+        self,
+        request: Request,
+        target: Target,
+        key: bytes,
+        site: Site,
+        responder: PromptResponder,
+        client: str,
+        over: Callable[[], None],
+        epoch: int,
+        validates: Validates | None = None,
+    ) -> bool:
+        context, now = self._context, self._context.clock.now()
         shape = self._shapes.of_request(request, client) or self._learn_request(request, responder, client, site)
-        now = context.clock.now()
         asked = Asked(shape, request, target, responder, client, now, over, key)
-        asked.is_alone = not site.collapse or self._learned.is_uncacheable(key, now)
+        is_uncacheable = self._learned.is_uncacheable(key, now)
+        asked.is_alone = is_uncacheable or not site.collapse
         if not asked.is_alone and self._collapsing.is_asked(key):
             return False
         asked.mark, asked.epoch = self._fence.mark, epoch
-        sent = Request(b"GET", target, shape.fields)
+        if validates is not None:
+            asked.validates = validates
+            asked.fields = conditional_fields(shape.fields, validates[0])
+        elif is_uncacheable:
+            asked.fields = shape.own_fields
+        sent = Request(b"GET", target, asked.fields)
         if not context.origins[site.origin].send_nowait(
             sent, partial(self._interim, asked), partial(self._answered, asked)
         ):
             return False
         if not asked.is_alone:
-            asked.flight = self._collapsing.lead(
-                asked.key, shape.nominated(self._learned.nominated(asked.key)), asked.epoch
+            names = (
+                self._learned.nominated(key)
+                if validates is None
+                else tuple([name for name, _ in validates[0].nominated])
             )
+            asked.flight = self._collapsing.lead(key, shape.nominated(names), asked.epoch)
         return True
 
     def _learn_request(
@@ -182,7 +226,8 @@ class ShortWay:
             asked.over()
             return
         flight = asked.flight or Flight()
-        question = Question(asked.shape.fields)
+        validated = None if asked.validates is None else asked.validates[0]
+        question = Question(asked.fields, stale=validated, validated=validated)
         self._go_on(
             asked.exchange(self._context.node),
             lambda ex: self._collapsing.go_on(ex, question, flight, outcome, asked.mark),
@@ -191,13 +236,15 @@ class ShortWay:
 
     def _take(self, asked: Asked, upstream: UpstreamResponse) -> bool:
         """Do what the full path would with a response that is whole and of a settled shape; False for any other."""
-        content = upstream.whole()
-        if content is None or upstream.content_length != len(content) or asked.has_left:
+        if asked.has_left or (asked.flight is not None and asked.flight.has_followers):
             return False
-        if asked.flight is not None and asked.flight.has_followers:
+        if asked.validates is not None:
+            return self._take_validated(asked, asked.validates[0], upstream)
+        content = upstream.whole()
+        if content is None or upstream.content_length != len(content):
             return False
         shape = self._shapes.of_response(asked.shape, upstream.head) or self._learn_response(asked, upstream)
-        if not shape.is_settled:
+        if not shape.is_settled or (shape.as_is_below is not None and len(content) >= shape.as_is_below):
             return False
         # The response has just arrived.
         now, ttl = upstream.response_time, None
@@ -211,6 +258,14 @@ class ShortWay:
         if asked.flight is not None:
             asked.flight.land()
         self._answer(asked, shape, upstream, content, ttl, now)
+        return True
+
+    def _take_validated(self, asked: Asked, stored: StoredResponse, upstream: UpstreamResponse) -> bool:
+        ex = asked.exchange(self._context.node)
+        if not self._revalidating.answer(ex, asked.responder, stored, upstream, asked.flight, asked.mark):
+            return False
+        self._ended(ex.record(self._context.clock.now()))
+        asked.over()
         return True
 
     def _learn_response(self, asked: Asked, upstream: UpstreamResponse) -> ResponseShape:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
+from edge.caching.coding import CompressionRules
 from edge.caching.freshness import FreshnessRules
 from edge.caching.reuse import ReuseRules
 from edge.caching.storing import StoringRules
@@ -13,7 +14,7 @@ from edge.policy.profile import SAFE, Profile
 from edge.semantics.target import Target
 
 # Beside the fields targeted at caches.
-_DECIDING = frozenset({b"cache-control", b"connection", b"vary", b"via"})
+_DECIDING = frozenset({b"cache-control", b"connection", b"content-encoding", b"content-type", b"vary", b"via"})
 # So many authorities are remembered with their sites.
 _AUTHORITIES = 1024
 
@@ -38,6 +39,7 @@ class Site:
         https_port: where requests by plain HTTP are redirected to, None to answer them.
         hsts: Strict-Transport-Security of responses over https, b"" for none (RFC 6797).
         upgrade: the protocols that connections may become, in lower case.
+        compression: which content is coded for which clients, None for none.
         purge_from: the networks whose PURGE requests are obeyed.
         storing_rules, reuse_rules: the profile's part of these decisions, made of the above.
         deciding: the names of the response fields whose values, and not only whether they are there, decide.
@@ -57,6 +59,7 @@ class Site:
     x_cache: bool = True
     https_port: int | None = None
     hsts: bytes = b""
+    compression: CompressionRules | None = None
     purge_from: tuple[IPv4Network | IPv6Network, ...] = ()
     upgrade: frozenset[bytes] = frozenset({b"websocket"})
 

@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+K = TypeVar("K")
 V = TypeVar("V")
 
 
@@ -21,7 +22,7 @@ class Learned:
     def varies(self, key: bytes, names: tuple[bytes, ...]) -> None:
         """Learn the nominated fields of a response that is being stored."""
         self._uncacheable.pop(key, None)
-        _remember(self._nominated, key, names, self._limit)
+        remember(self._nominated, key, names, self._limit)
 
     def nominated(self, key: bytes) -> tuple[bytes, ...]:
         """Return what `key` varies on; most responses vary on the content coding if on anything."""
@@ -29,7 +30,7 @@ class Learned:
 
     def not_stored(self, key: bytes, now: float) -> None:
         """Learn that a response for `key` was not storable: others then do not wait for the next."""
-        _remember(self._uncacheable, key, now + self._seconds, self._limit)
+        remember(self._uncacheable, key, now + self._seconds, self._limit)
 
     def is_uncacheable(self, key: bytes, now: float) -> bool:
         """Return whether the responses of `key` were not storable of late."""
@@ -37,14 +38,15 @@ class Learned:
 
     def asked_as_is(self, key: bytes, now: float) -> None:
         """Learn that `key` could not be fetched by chunks: for some time its ranges are asked for as clients do."""
-        _remember(self._as_is, key, now + self._seconds, self._limit)
+        remember(self._as_is, key, now + self._seconds, self._limit)
 
     def is_asked_as_is(self, key: bytes, now: float) -> bool:
         """Return whether `key` could not be fetched by chunks of late."""
         return self._as_is.get(key, 0.0) > now
 
 
-def _remember(memory: dict[bytes, V], key: bytes, value: V, limit: int) -> None:
+def remember(memory: dict[K, V], key: K, value: V, limit: int) -> None:
+    """Keep a value, and of all that are kept the latest `limit`."""
     memory.pop(key, None)
     memory[key] = value
     if len(memory) > limit:

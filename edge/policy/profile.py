@@ -20,6 +20,7 @@ class Profile:
         complete_unvalidated: ask for the rest of a partial response even without a strong validator.
         trust_partial_framing: take a 206 shorter than its Content-Range for the end of the representation.
         trust_mismatched_304: freshen on a 304 that answers our one entity tag but carries another.
+        code: turn content into other codings than the origin sends, and ask it for coded content on its own account.
         trust_unknown_coding: take content in a transfer coding that nobody knows for content that is not coded.
     """
 
@@ -35,6 +36,7 @@ class Profile:
     complete_unvalidated: bool
     trust_partial_framing: bool
     trust_mismatched_304: bool
+    code: bool
     trust_unknown_coding: bool
 
 
@@ -51,6 +53,7 @@ SAFE = Profile(
     complete_unvalidated=False,
     trust_partial_framing=False,
     trust_mismatched_304=False,
+    code=True,
     trust_unknown_coding=False,
 )
 STRICT_RFC = Profile(
@@ -66,6 +69,7 @@ STRICT_RFC = Profile(
     complete_unvalidated=True,
     trust_partial_framing=True,
     trust_mismatched_304=True,
+    code=False,
     trust_unknown_coding=True,
 )
 PROFILES = {profile.name: profile for profile in (SAFE, STRICT_RFC)}

@@ -362,7 +362,7 @@ class Disk:
             start=start, limit=limit, held=extends.ranges if extends is not None else None, pinned=pinned and extends is None,
         )  # fmt: skip
 
-    async def put(self, stored: StoredResponse) -> None:
+    def put(self, stored: StoredResponse) -> None:
         """Replace the head of a stored response, its content unchanged.  StoreError: the old head stays."""
         name = key_hash(stored.key)
         if not self._is_open or not self._flush.is_storing:
@@ -378,7 +378,7 @@ class Disk:
         """
         for stored in await self.lookup(key):
             if stored.generation == generation:
-                await self.put(replace(stored, pinned=pinned))
+                self.put(replace(stored, pinned=pinned))
                 return True
         return False
 

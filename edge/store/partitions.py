@@ -164,11 +164,11 @@ class Partitions:
             raise StoreFull("only its owner can add to it")
         return Passing(self._passing, start)
 
-    async def put(self, stored: StoredResponse) -> None:
+    def put(self, stored: StoredResponse) -> None:
         """Replace the head of a stored response, its content unchanged.  StoreError: the old head stays."""
         if self.owner(stored.key) != self._index:
             raise StoreFull("only its owner can change it")
-        await self.own.put(stored)
+        self.own.put(stored)
 
     async def pin(self, key: bytes, generation: bytes, *, pinned: bool = True) -> bool:
         """Let a stored response never be reclaimed, or be as any other again; StoreFull when it is not this worker's."""

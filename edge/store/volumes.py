@@ -127,9 +127,9 @@ class Volumes:
         volume = self._volume(key)
         return await volume.writer(key, length=length, extends=extends, start=start, pinned=pinned)
 
-    async def put(self, stored: StoredResponse) -> None:
+    def put(self, stored: StoredResponse) -> None:
         """Replace the head of a stored response, its content unchanged."""
-        await self._volume(stored.key).put(stored)
+        self._volume(stored.key).put(stored)
 
     async def pin(self, key: bytes, generation: bytes, *, pinned: bool = True) -> bool:
         """Let a stored response never be reclaimed, or be as any other again; return whether it is there."""

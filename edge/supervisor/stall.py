@@ -19,10 +19,10 @@ class StallWatch:
 
     Args:
         limit: how long a stall may last before it is logged, once, seconds.
-        beat: called whenever the loop turns, with the monotonic time.
+        beat: called whenever the loop turns, with the monotonic time and by how many seconds it is late.
     """
 
-    def __init__(self, limit: float, beat: Callable[[float], None]) -> None:
+    def __init__(self, limit: float, beat: Callable[[float, float], None]) -> None:
         self._limit, self._beat = limit, beat
         self._loop = asyncio.get_running_loop()
         self._watched = threading.get_ident()
@@ -41,8 +41,9 @@ class StallWatch:
         self._thread.join()
 
     def _turn(self) -> None:
-        self._last = time.monotonic()
-        self._beat(self._last)
+        now = time.monotonic()
+        self._beat(now, max(0.0, now - self._last - BEAT_SECONDS))
+        self._last = now
         self._timer = self._loop.call_later(BEAT_SECONDS, self._turn)
 
     def _watch(self) -> None:

@@ -40,6 +40,8 @@ class Supervisor:
 
     Attributes:
         problems: what kept this program from taking over from the one before.
+        happened: told of what happens to the node: a word, and a sentence or nothing.
+        reloaded: called when a configuration was loaded again and is in force.
 
     Args:
         load: returns the plan of the configuration as it is now; Refused when there is a problem with it.
@@ -61,7 +63,9 @@ class Supervisor:
         numbers: Callable[[], bytes],
         become: Become | None = None,
     ) -> None:
+        self.reloaded: Callable[[], None] = lambda: None
         self._load, self._check, self._ended, self._numbers = load, check, ended, numbers
+        self.happened: Callable[[str, str], None] = lambda _word, _sentence: None
         self._sockets, self._page, self._notify = sockets, page, notify
         self._workers = Workers(page, self._begin_to_watch, become)
         self.problems: list[str] = []
@@ -161,15 +165,24 @@ class Supervisor:
             self._is_reload_waiting = False
             self._notify.reloading("loading the configuration")
             try:
-                plan = self._loaded()
-                await self._replace(plan)
-            except Refused as error:
-                return error.problems
-            except StartError as error:
-                return [str(error)]
+                problems = await self._reloaded()
             finally:
                 self._tell_ready()
-        log.info("reloaded")
+        if problems:
+            self.happened("reload-refused", "; ".join(problems))
+        else:
+            log.info("reloaded")
+            self.happened("reload", "")
+            self.reloaded()
+        return problems
+
+    async def _reloaded(self) -> list[str]:
+        try:
+            await self._replace(self._loaded())
+        except Refused as error:
+            return error.problems
+        except StartError as error:
+            return [str(error)]
         return []
 
     async def upgrade(self, reply: int | None) -> list[str]:
@@ -253,6 +266,7 @@ class Supervisor:
             return
         log.error("worker %d %s", child.index, told_end(code))
         reason = f"worker {child.index} {told_end(code)}"
+        self.happened("worker-ended", reason)
         while reason and not self._stopping.is_set():
             if self._is_looping(time.monotonic()):
                 self._failure = StartError(f"{reason}, {MOST_CRASHES} times in {CRASH_SECONDS:.0f} s: giving up")
@@ -279,6 +293,7 @@ class Supervisor:
                 new = await self._workers.start(generation.plan, child.index, sockets)
                 generation.workers[child.index] = new
                 await put_to_work(new)
+                self.happened("worker-restarted", f"worker {child.index}")
             except StartError as error:
                 generation.workers[child.index].kill()
                 generation.workers[child.index] = child

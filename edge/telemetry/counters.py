@@ -61,6 +61,7 @@ class Counters:
     Attributes:
         series: by (site, method, code, outcome).
         durations: by (site, outcome), shared by the series.
+        codings: contents made, octets they were made of and octets they have, by coding.
     """
 
     def __init__(self, sites: Iterable[str]) -> None:
@@ -71,6 +72,7 @@ class Counters:
         self.origin_codes: dict[str, int] = {}
         self.reasons: dict[str, int] = {}
         self.events: dict[str, int] = {}
+        self.codings: dict[str, tuple[int, int, int]] = {}
         self.incomplete = 0
         self._sites = frozenset(sites) | {""}
         self._known: dict[tuple[str, bytes, int, str], Series] = {}
@@ -104,6 +106,11 @@ class Counters:
     def add_event(self, name: str, amount: int) -> None:
         """Count a named event."""
         self._add_named(self.events, name, amount)
+
+    def add_coded(self, coding: str, octets_in: int, octets_out: int) -> None:
+        """Count a content that was made."""
+        contents, taken, made = self.codings.get(coding, (0, 0, 0))
+        self.codings[coding] = (contents + 1, taken + octets_in, made + octets_out)
 
     def _new_series(self, key: tuple[str, bytes, int, str]) -> Series:
         site, method, status, outcome = key

@@ -56,7 +56,7 @@ class Exposition(Collector):
         octets: defaultdict[Labels, float] = defaultdict(float)
         lookups: defaultdict[Labels, float] = defaultdict(float)
         for (site, _method, _code, outcome), (requests, sent) in counted.series.items():
-            octets[site,] += sent
+            octets[site, outcome] += sent
             if outcome != "-":
                 lookups[site, outcome] += requests
         return {
@@ -68,6 +68,12 @@ class Exposition(Collector):
             "edge_cache_lookups_total": lookups.items(),
             "edge_reasons_total": _labelled(counted.reasons),
             "edge_events_total": _labelled(counted.events),
+            "edge_codings_total": [((coding,), contents) for coding, (contents, *_) in counted.codings.items()],
+            "edge_coding_bytes_total": [
+                ((coding, side), octets)
+                for coding, (_, taken, made) in counted.codings.items()
+                for side, octets in (("in", taken), ("out", made))
+            ],
         }
 
     def _origin_samples(self) -> dict[str, Samples]:
@@ -103,6 +109,9 @@ class Exposition(Collector):
             "edge_cache_write_errors_total": [((), store.write_errors)],
             "edge_cache_storing": [((), store.is_storing)],
             "edge_log_dropped_total": [((), counted.log_dropped)],
+            "edge_event_loop_lag_seconds": [((), counted.loop_lag)],
+            "edge_config_last_reload_successful": [((), counted.is_configured)],
+            "edge_config_last_reload_success_timestamp_seconds": [((), counted.configured_at)],
             "edge_build_info": [(self._build, 1)],
         }
 

@@ -7,8 +7,9 @@ from edge.clock import Clock
 from edge.ports import ReadyAnswer, Record
 from edge.semantics.messages import Request
 from edge.telemetry.access_log import AccessLog
-from edge.telemetry.counters import Counters, alike
+from edge.telemetry.counters import Counters, Histogram, alike
 from edge.telemetry.ring import Ring
+from edge.telemetry.top import Top
 from edge.telemetry.windows import Windows
 
 RING_CAPACITY = 1000
@@ -30,6 +31,9 @@ class _Tally:
 class Recorder:
     """Counts, logs and remembers exchanges; never waits, never raises.
 
+    Attributes:
+        loop_lag: by how much the event loop was late, each time that was looked at.
+
     Args:
         clock: where the seconds of the windows come from.
         sites: the names of the sites there are; any other is counted as OTHER.
@@ -38,6 +42,8 @@ class Recorder:
 
     def __init__(self, clock: Clock, sites: Iterable[str], access_log: AccessLog | None = None) -> None:
         self.ring = Ring(RING_CAPACITY)
+        self._top = Top()
+        self.loop_lag = Histogram()
         self.access_log = access_log
         self._counters = Counters(sites)
         self._windows = Windows(clock)
@@ -57,6 +63,12 @@ class Recorder:
         """The windows, with all that has ended, ready answers apart that were not settled."""
         self._count_waiting()
         return self._windows
+
+    @property
+    def top(self) -> Top:
+        """What was asked for most, with all that has ended, ready answers apart that were not settled."""
+        self._count_waiting()
+        return self._top
 
     def exchange_ended(self, record: Record) -> None:
         """Log and remember one exchange, and count it before anybody looks."""
@@ -92,6 +104,7 @@ class Recorder:
         for tally in tallies.values():
             self._counters.add([tally.record], tally.times)
             self._windows.add([tally.record], self._windows.second(), tally.times)
+            self._top.add([tally.record], tally.times)
             self.ring.add(tally.record)
 
     def _count_waiting(self) -> None:
@@ -100,10 +113,15 @@ class Recorder:
         for records in alike(waiting):
             self._counters.add(records)
             self._windows.add(records, self._second)
+            self._top.add(records, 1)
 
     def count(self, counter: str, amount: int = 1) -> None:
         """Add to a named counter."""
         self._counters.add_event(counter, amount)
+
+    def coded(self, coding: bytes, octets_in: int, octets_out: int) -> None:
+        """Count a content that was made in a coding."""
+        self._counters.add_coded(coding.decode("ascii"), octets_in, octets_out)
 
     @property
     def log_dropped(self) -> int:

@@ -34,13 +34,18 @@ METRICS: tuple[Metric, ...] = (
         "Time from the whole request head to the end of the response.",
     ),
     Metric("edge_http_ttfb_seconds", "histogram", (), "Time from the whole request head to the response head."),
-    Metric("edge_http_response_bytes_total", "counter", ("site",), "Octets of content sent to clients."),
+    Metric("edge_http_response_bytes_total", "counter", ("site", "cache"), "Octets of content sent to clients."),
     Metric("edge_http_incomplete_responses_total", "counter", (), "Responses that were not sent whole."),
     Metric("edge_http_requests_in_flight", "gauge", (), "Exchanges that have begun and not ended."),
     Metric("edge_connections", "gauge", (), "Open client connections."),
     Metric("edge_cache_lookups_total", "counter", ("site", "result"), "Exchanges that asked the cache, by its answer."),
     Metric("edge_reasons_total", "counter", ("reason",), "Exchanges by the reason token behind their outcome."),
     Metric("edge_events_total", "counter", ("event",), "Named events inside the edge."),
+    Metric("edge_codings_total", "counter", ("coding",), "Contents coded here to be stored; identity for decoded ones."),
+    Metric(
+        "edge_coding_bytes_total", "counter", ("coding", "side"),
+        "Octets of these contents before (in) and after (out).",
+    ),
     Metric("edge_origin_requests_total", "counter", ("code",), "Responses from origins."),
     Metric("edge_origin_request_duration_seconds", "histogram", (), "Time from forwarding to the origin's head."),
     Metric("edge_origin_connections", "gauge", ("origin", "state"), "Connections to an origin: active or idle."),
@@ -63,6 +68,17 @@ METRICS: tuple[Metric, ...] = (
     Metric("edge_cache_write_errors_total", "counter", (), "Groups of records that the disk did not take."),
     Metric("edge_cache_storing", "gauge", (), "1 while new content is stored, 0 while the disk takes none."),
     Metric("edge_log_dropped_total", "counter", (), "Access log lines lost because the log could not take them."),
+    Metric(
+        "edge_event_loop_lag_seconds", "histogram", (),
+        "By how much the event loops were late, looked at four times a second in each.",
+    ),
+    Metric(
+        "edge_config_last_reload_successful", "gauge", (),
+        "1 while the configuration in force is the one that was asked for last, 0 after a reload that failed.",
+    ),
+    Metric(
+        "edge_config_last_reload_success_timestamp_seconds", "gauge", (), "When the configuration in force was loaded.",
+    ),
     Metric("edge_build_info", "gauge", ("version", "node"), "Always 1."),
 )  # fmt: skip
 

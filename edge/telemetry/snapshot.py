@@ -21,6 +21,9 @@ class Snapshot:
         windows: the sums of each of `WINDOWS`.
         series: requests and octets by (site, method, code, outcome).
         durations: by (site, outcome).
+        codings: contents made, octets they were made of and octets they have, by coding.
+        is_configured: whether the configuration in force is the one that was asked for last; the node's own.
+        configured_at: when it came into force; the node's own.
         in_flight, connections, store, origins, certificates: gauges; all others are totals since the start.
     """
 
@@ -30,9 +33,11 @@ class Snapshot:
     durations: dict[Labels, Histogram] = field(default_factory=dict)
     first_byte: Histogram = field(default_factory=Histogram)
     origin_duration: Histogram = field(default_factory=Histogram)
+    loop_lag: Histogram = field(default_factory=Histogram)
     origin_codes: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     events: dict[str, int] = field(default_factory=dict)
+    codings: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     incomplete: int = 0
     log_dropped: int = 0
     in_flight: int = 0
@@ -40,6 +45,8 @@ class Snapshot:
     store: StoreStats = NO_STORE
     origins: list[OriginStats] = field(default_factory=list)
     certificates: dict[str, float] = field(default_factory=dict)
+    is_configured: bool = True
+    configured_at: float = 0.0
 
     def add(self, other: "Snapshot") -> None:
         """Add what another process counted; the uptime is that of the older one."""
@@ -47,12 +54,16 @@ class Snapshot:
         for name, sums in other.windows.items():
             self.windows[name].add(sums)
         for labels, (requests, octets) in other.series.items():
-            mine = self.series.get(labels, (0, 0))
-            self.series[labels] = (mine[0] + requests, mine[1] + octets)
+            known = self.series.get(labels, (0, 0))
+            self.series[labels] = (known[0] + requests, known[1] + octets)
+        for coding, (contents, taken, made) in other.codings.items():
+            mine = self.codings.get(coding, (0, 0, 0))
+            self.codings[coding] = (mine[0] + contents, mine[1] + taken, mine[2] + made)
         for labels, duration in other.durations.items():
             self.durations.setdefault(labels, Histogram()).add(duration)
         self.first_byte.add(other.first_byte)
         self.origin_duration.add(other.origin_duration)
+        self.loop_lag.add(other.loop_lag)
         for name in ("origin_codes", "reasons", "events"):
             setattr(self, name, dict(Counter(getattr(self, name)) + Counter(getattr(other, name))))
         for name in ("incomplete", "log_dropped", "in_flight", "connections"):
@@ -90,6 +101,7 @@ class Snapshot:
             "outcomes": dict(outcomes),
             "reasons": self.reasons,
             "events": self.events,
+            "codings": self.codings,
             "origin_requests": sum(self.origin_codes.values()),
             "incomplete_responses": self.incomplete,
             "log_dropped": self.log_dropped,
@@ -116,9 +128,11 @@ def take(recorder: Recorder, gauges: Gauges) -> Snapshot:
         durations=counters.durations,
         first_byte=counters.first_byte,
         origin_duration=counters.origin_duration,
+        loop_lag=recorder.loop_lag,
         origin_codes=counters.origin_codes,
         reasons=counters.reasons,
         events=counters.events,
+        codings=counters.codings,
         incomplete=counters.incomplete,
         log_dropped=recorder.log_dropped,
         in_flight=gauges.in_flight(),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edge.caching.stored import StoredResponse
-from edge.errors import StoreDamaged, StoreError, StoreFull
+from edge.errors import NotAdmitted, StoreDamaged, StoreError, StoreFull
 from edge.ports import Piece, Token
 from edge.semantics.fields import FieldSection
 from edge.testing.pauses import Pauses
@@ -24,6 +24,7 @@ class MemoryStore:
         damaged: generations that fail to read.
         is_full: whether writes are refused.
         is_slow: whether nothing can be looked up or read without waiting.
+        admits: whether what writers take is kept.
         takes: writes wait while it is not set.
         writers: how many are neither committed nor aborted.
         sources: how many are not closed.
@@ -34,6 +35,7 @@ class MemoryStore:
         self.contents: dict[bytes, bytearray] = {}
         self.damaged: set[bytes] = set()
         self.is_full = self.is_slow = False
+        self.admits = True
         self.takes = asyncio.Event()
         self.takes.set()
         self.writers = 0
@@ -89,9 +91,8 @@ class MemoryStore:
         generation = extends.generation if extends else self.generation()
         return MemoryWriter(self, key, generation, start, is_extension=extends is not None, pinned=pinned)
 
-    async def put(self, stored: StoredResponse) -> None:
+    def put(self, stored: StoredResponse) -> None:
         """Replace a head."""
-        await self.pauses()
         if not self._has(stored.key, stored.generation):
             raise StoreError("the stored response is gone")
         self._replace(stored)
@@ -196,7 +197,7 @@ class MemoryWriter:
     ) -> None:
         self._store, self._key, self._position, self._is_extension = store, key, start, is_extension
         self._pinned = pinned
-        self.generation, self.is_admitted = generation, True
+        self.generation, self.is_admitted = generation, store.admits
         self._content = store.contents.setdefault(generation, bytearray())
         self._is_over = False
         store.writers += 1
@@ -225,6 +226,8 @@ class MemoryWriter:
             raise StoreFull
         if self._is_extension and not self._store._has(self._key, self.generation):
             raise StoreError("the extended response is gone")
+        if not self.is_admitted:
+            raise NotAdmitted
         self._end()
         self._store._replace(replace(stored, generation=self.generation, pinned=self._pinned or stored.pinned))
 

@@ -3,7 +3,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config import kinds
-from edge.config.kinds import ADDRESS, ADDRESS_OR_OFF, BOOLEAN, DURATION, INTEGER, PATH, SIZE, STRINGS, TOKEN, URLS
+from edge.config.kinds import (
+    ADDRESS,
+    ADDRESS_OR_OFF,
+    BOOLEAN,
+    DURATION,
+    INTEGER,
+    MEDIA_TYPES,
+    PATH,
+    SIZE,
+    STRINGS,
+    TOKEN,
+    URLS,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,6 +28,7 @@ from edge.config.kinds import ADDRESS, ADDRESS_OR_OFF, BOOLEAN, DURATION, INTEGE
         pytest.param(SIZE, "1MB", 10**6, id="powers of ten"),
         pytest.param(SIZE, "1.5 KiB", 1536, id="a space before the unit"),
         pytest.param(STRINGS, "a, b,", ("a", "b"), id="a list in text"),
+        pytest.param(MEDIA_TYPES, "Text/*, *+xml", ("text/*", "*+xml"), id="media types"),
         pytest.param(BOOLEAN, "TRUE", True, id="a boolean in text"),
         pytest.param(INTEGER, "-5", -5, id="a negative integer in text"),
         pytest.param(ADDRESS_OR_OFF, "off", None, id="no address"),
@@ -32,6 +45,8 @@ def test_text_has_a_value(kind, text, value):
         pytest.param(DURATION, "5 minutes", id="a unit in words"),
         pytest.param(DURATION, "inf s", id="an infinite duration"),
         pytest.param(DURATION, "\u0665s", id="digits that are not ASCII"),
+        pytest.param(MEDIA_TYPES, "html", id="half of a media type"),
+        pytest.param(MEDIA_TYPES, "*/*", id="all media types"),
         pytest.param(SIZE, "10gigs", id="an unknown unit"),
         pytest.param(SIZE, "1e9B", id="an exponent"),
         pytest.param(SIZE, "9" * 5000 + "B", id="a number without end"),

@@ -34,7 +34,10 @@ def problems(path: Path | None, flags: dict[str, object] | None = None, environ:
     return caught.value.problems
 
 
-@pytest.mark.parametrize("name", ["edge.toml", "minimal.toml", "static-site.toml"])
+EXAMPLES = [path.name for path in sorted((ROOT / "config").glob("*.toml"))]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_each_example_is_valid(name):
     assert load(ROOT / "config" / name, {}, {}).sites
 
@@ -280,7 +283,7 @@ def test_many_sites_have_their_places(tmp_path):
     assert len(load(written(tmp_path, GOOD + sites), {}, {}).sites) == 1001
 
 
-@pytest.mark.parametrize("name", ["edge.toml", "minimal.toml", "static-site.toml"])
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_what_is_shown_can_be_loaded(tmp_path, name):
     config = load(ROOT / "config" / name, {"cache.path": '/a ${b} \\ " é 🦀'}, {})
     assert load(written(tmp_path, show(config)), {}, {}) == config

@@ -9,7 +9,8 @@ from pathlib import Path
 import aiohttp
 
 from edge.clock import SystemClock
-from edge.control import compatible, purge_endpoints
+from edge.control import compatible, event_endpoints, purge_endpoints
+from edge.control.events import Events
 from edge.control.idempotency import Idempotency
 from edge.control.purging import Purging
 from edge.control.routes import Sources
@@ -39,6 +40,7 @@ class Plane:
     disk: Disk
     path: Path
     url: str
+    happenings: Events
     events: list[str] = field(default_factory=list)
 
     async def purge(self, *, headers=PURGER, path: str = "/v1/purge", **members) -> tuple[int, dict]:
@@ -56,7 +58,7 @@ async def plane(path: Path, *, has_tokens: bool = True, shapes: tuple[str, ...] 
     tokens_path = path / "tokens"
     tokens_path.write_text("".join(lines))
     tokens_path.chmod(0o600)
-    events: list[str] = []
+    events, happenings = list[str](), Events(clock)
     purging = Purging(
         purges,
         {b"a.example": KeyPolicy()}.get,
@@ -65,6 +67,7 @@ async def plane(path: Path, *, has_tokens: bool = True, shapes: tuple[str, ...] 
         stores=[path / "store"],
         flush=disk.flush,
         count=events.append,
+        tell=happenings.add,
     )
 
     async def stats():
@@ -74,13 +77,18 @@ async def plane(path: Path, *, has_tokens: bool = True, shapes: tuple[str, ...] 
         return b"", "text/plain"
 
     sources = Sources(node="n1", version="9.9", stats=stats, metrics=metrics, unready=nothing)
-    more = [*purge_endpoints.endpoints(purging, Idempotency(path / "kept")), *compatible.endpoints(purging, shapes)]
+    more = [
+        *purge_endpoints.endpoints(purging, Idempotency(path / "kept")),
+        *compatible.endpoints(purging, shapes),
+        *event_endpoints.endpoints(happenings),
+    ]
     control = Control(sources, more=more, tokens=Tokens(tokens_path) if has_tokens else None)
     url = await control.start("127.0.0.1", 0)
     try:
         async with aiohttp.ClientSession(url) as session:
-            yield Plane(session, purges, disk, path, url, events)
+            yield Plane(session, purges, disk, path, url, happenings, events)
     finally:
+        happenings.end()
         await control.stop()
         purges.close()
         await disk.close()

@@ -1,16 +1,20 @@
 """A request cancelled wherever it can wait leaves nothing behind."""
 
 import asyncio
+import gzip
 from collections.abc import Callable
 
 import pytest
 
+from edge.caching.coding import CompressionRules
 from edge.tasks import alive, cancel_all
 from edge.testing.pauses import Pauses
 from edge.testing.responder import RecordingResponder
 from edge.testing.upstream import Answer
 from tests.exchange.world import ETAG, FRESH, STALE, World, turns
 
+FIELDS = {"range", "accept-encoding"}
+GZIPPED = gzip.compress(b"some content")
 Setting = Callable[[World], None]
 
 
@@ -26,6 +30,16 @@ def not_modified(world: World) -> None:
     world.upstream.script = lambda _: Answer(304, fields=[FRESH, ETAG])
 
 
+def coded(world: World) -> None:
+    fields = [FRESH, ETAG, (b"content-type", b"text/html"), (b"content-encoding", b"gzip")]
+    world.upstream.script = lambda _: Answer(fields=fields, content=[GZIPPED[:9], GZIPPED[9:]])
+
+
+def page(world: World) -> None:
+    fields = [FRESH, ETAG, (b"content-type", b"text/html")]
+    world.upstream.script = lambda _: Answer(fields=fields, content=[b"some ", b"content"])
+
+
 def part(world: World) -> None:
     fields = [FRESH, ETAG, (b"content-range", b"bytes 4-8/9")]
     world.upstream.script = lambda _: Answer(206, fields=fields, content=[b"56", b"789"])
@@ -37,6 +51,7 @@ async def warm(world: World, stored: Answer) -> None:
     await world.settle()
 
 
+PAGE = Answer(fields=[FRESH, (b"content-type", b"text/html")], content=[b"body"])
 CASES = [
     pytest.param(None, whole, {}, id="a miss that is stored"),
     pytest.param(None, not_storable, {}, id="a miss that is not stored"),
@@ -65,6 +80,9 @@ CASES = [
     ),
     pytest.param(Answer(fields=[FRESH]), whole, {"method": b"POST", "content": [b"x"]}, id="an invalidation"),
     pytest.param(Answer(fields=[STALE, ETAG]), whole, {"method": b"HEAD"}, id="a HEAD"),
+    pytest.param(None, page, {"accept-encoding": b"br"}, id="a miss that is coded"),
+    pytest.param(PAGE, page, {"accept-encoding": b"br"}, id="a hit that is coded"),
+    pytest.param(None, coded, {}, id="a miss that is decoded"),
 ]
 
 
@@ -73,15 +91,15 @@ async def test_at_every_wait(stored: Answer | None, setting: Setting, request_: 
     hang_at = 0
     while True:
         hang_at += 1
-        world = World()
-        fields = [(b"range", request_["range"])] if "range" in request_ else []
+        world = World(compression=CompressionRules(min_size=1))
+        fields = [(name.encode(), value) for name, value in request_.items() if name in FIELDS]
         if stored is not None:
             await warm(world, stored)
         world.pauses = Pauses(hang_at)
         world.store.pauses = world.upstream.pauses = world.pauses
         setting(world)
         responder = RecordingResponder(pauses=world.pauses)
-        sent = {name: value for name, value in request_.items() if name != "range"}
+        sent = {name: value for name, value in request_.items() if name not in FIELDS}
         task = asyncio.get_running_loop().create_task(world.get(*fields, responder=responder, **sent))
         while not world.pauses.reached.is_set() and not (task.done() and alive() == 0):
             await asyncio.sleep(0)

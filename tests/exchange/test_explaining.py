@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import reasons
+from edge.caching.freshness import FreshnessRules
 from edge.policy.key import KeyPolicy
 from edge.policy.profile import PROFILES
 from edge.policy.purging import EVERYTHING, Mode
@@ -86,6 +87,13 @@ async def test_a_hit_is_told_with_its_arithmetic(world: World) -> None:
     assert said(told, "age")[0].startswith("12 s = the greater of 0 s (from Date to arrival) and 5.0 s")
     assert said(told, "tags") == ["front, news"] or said(told, "tags") == ["news, front"]
     assert said(told, "variant") == ["200, selected"]
+
+
+async def test_a_lifetime_that_an_operator_gives_is_told_with_the_setting() -> None:
+    world = World(freshness=FreshnessRules(default=30))
+    await world.warm(Answer(content=[b"x"]))
+    (step,) = [step for step in (await explained(world)).steps if step.name == "lifetime"]
+    assert (step.finding, step.rule) == ("30 s, by default (no field states one)", "setting site[].ttl.default")
 
 
 async def test_another_variant_is_told_with_what_was_compared(world: World) -> None:

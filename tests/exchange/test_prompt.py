@@ -8,7 +8,7 @@ from edge.semantics.dates import format_date
 from edge.testing.responder import RecordingResponder
 from edge.testing.upstream import Answer
 from tests.exchange.test_short import Short
-from tests.exchange.world import ETAG, FRESH, STALE
+from tests.exchange.world import ETAG, FRESH
 
 HELLO = Answer(fields=[FRESH, ETAG], content=[b"hello"])
 TRACE = ["lookup", "reuse", "deliver"]
@@ -96,8 +96,6 @@ async def test_what_is_damaged_takes_the_full_path() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        pytest.param([STALE, ETAG], id="what is stale"),
-        pytest.param([(b"cache-control", b"no-cache"), ETAG], id="what must be validated"),
         pytest.param([(b"cache-control", b"max-age=0, stale-while-revalidate=60")], id="what is used stale"),
         pytest.param([FRESH, (b"vary", b"foo")], id="what another request selects"),
     ],

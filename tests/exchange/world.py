@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 
 from edge.caching.freshness import FreshnessRules
 from edge.caching.stored import StoredResponse
+from edge.codecs.streams import NodeCodecs
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
+from edge.exchange.published import NothingPublished
 from edge.exchange.site import Site, Sites
 from edge.policy.key import KeyPolicy, cache_key
 from edge.policy.profile import SAFE, Profile
-from edge.ports import Record
+from edge.ports import Closable, Record
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request, Response
 from edge.semantics.target import Target
@@ -25,6 +27,8 @@ from edge.testing.upstream import Answer, ScriptedUpstream
 ETAG = (b"etag", b'"v1"')
 FRESH = (b"cache-control", b"max-age=60")
 STALE = (b"cache-control", b"max-age=0")
+# Seconds after which a task that should have ended is taken for stuck.
+_STUCK = 20.0
 PIECE = bytes(range(256)) * 256  # 64 KiB
 
 
@@ -70,19 +74,39 @@ class Got:
         return self.head.fields.get(name)
 
 
+class Page(NothingPublished):
+    """One stored response, published at every path."""
+
+    sites = ("a.test",)
+
+    def __init__(self, store: MemoryStore, stored: StoredResponse) -> None:
+        self._store, self._stored = store, stored
+
+    def covers(self, *_) -> bool:
+        return True
+
+    def find(self, *_) -> StoredResponse:
+        return self._stored
+
+    def open(self, stored: StoredResponse, start: int, end: int) -> Closable:
+        return self._store.open(stored, start, end)
+
+
 class World:
     """One node and everything around it."""
 
     def __init__(self, *, profile: Profile = SAFE, pauses: Pauses | None = None, **site) -> None:
         self.pauses = pauses or Pauses()
         self.clock = ManualClock()
-        self.store = MemoryStore(self.pauses)
+        self.store = site.pop("store", None) or MemoryStore(self.pauses)
         self.upstream = ScriptedUpstream(self.clock, lambda _: Answer(fields=[FRESH]), self.pauses)
         self.telemetry = RecordingTelemetry()
-        ring = site.pop("ring", None)
+        ports, self.codecs = {name: site.pop(name, None) for name in ("ring", "challenges")}, NodeCodecs()
         rules = site.pop("freshness", FreshnessRules(heuristic=profile.heuristic))
         self.site = Site("a.test", (b"a.test",), "main", profile=profile, freshness=rules, **site)
-        context = Context(self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge", ring=ring)
+        context = Context(
+            self.store, {"main": self.upstream}, self.telemetry, self.clock, b"edge", codecs=self.codecs, **ports
+        )
         self.driver = Driver(Sites([self.site]), context)
 
     @property
@@ -123,13 +147,15 @@ class World:
 
     async def settle(self) -> None:
         """Wait until no task is left that the exchange has started."""
-        for _ in range(10_000):
-            if alive() == 0:
-                # Callbacks of the last one.
-                await asyncio.sleep(0)
-                return
-            await asyncio.sleep(0)
-        raise AssertionError("a task stays behind")
+        turns, loop = 0, asyncio.get_running_loop()
+        end = loop.time() + _STUCK
+        while alive():
+            assert loop.time() < end, "a task stays behind"
+            turns += 1
+            # What is left after so many turns waits for a thread.
+            await (asyncio.sleep(0) if turns < 1000 else asyncio.to_thread(int))
+        # Callbacks of the last one.
+        await asyncio.sleep(0)
 
     def assert_idle(self) -> None:
         """Assert that nothing is left of the exchanges so far."""

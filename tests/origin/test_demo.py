@@ -7,9 +7,11 @@ import re
 import signal
 import ssl
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -82,3 +84,34 @@ async def test_when_one_program_ends_by_itself_so_does_the_other() -> None:
     assert process.returncode == 1
     assert b"Error: the origin has ended by itself\n" in complaints
     assert [pid for pid in both if is_alive(pid)] == []
+
+
+README = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+
+
+async def shell(line: str) -> str:
+    """Return what a line writes; it has to succeed."""
+    process = await asyncio.create_subprocess_shell(line, stdout=PIPE, stderr=PIPE)
+    output, errors = await process.communicate()
+    assert process.returncode == 0, (line, errors)
+    return output.decode()
+
+
+async def test_what_the_readme_shows_takes_less_than_two_minutes() -> None:
+    began = time.monotonic()
+    (shown,) = re.findall(r"## What to see\n.*?```console\n(.*?)```", README, re.DOTALL)
+    async with demo() as (_, welcome):
+        edge = re.findall(r"(http://\S+)/ is the sample site", welcome)[0]
+        # Where the programs of this environment are, and where the ports were free.
+        program = f"{sys.executable} -m edge"
+        lines = [line[2:].replace(".venv/bin/edge", program) for line in shown.splitlines()]
+        miss, hit, head = [await shell(line.replace("http://127.0.0.1:8080", edge)) for line in lines]
+        assert "MISS: nothing was stored for this URL; stored, fresh for " in miss
+        assert "HIT: stored " in hit
+        assert "cache-status: " in head.lower()
+        purge, explain = re.findall(r"^  (\S.* (?:purge|explain) .*)$", welcome, re.MULTILINE)
+        assert "now stale" in await shell(purge)
+        told = await shell(explain)
+        assert "MISS: it would go to the origin; it was purged softly" in told
+        assert "docs/reference/reasons.md#soft-purged" in told
+    assert time.monotonic() - began < 20

@@ -100,11 +100,15 @@ async def demo_origin(*options: str) -> AsyncIterator[Running]:
         yield process
 
 
-def client() -> aiohttp.ClientSession:
-    """Return a client that asks every node for the same host, whatever its port: what a node keeps is of a host."""
+def client(accepted: str = "identity") -> aiohttp.ClientSession:
+    """Return a client that asks every node for the same host, whatever its port: what a node keeps is of a host.
+
+    It takes the codings `accepted`, and decodes them.
+    """
     # Nobody trusts a node's own authority.
     connector = aiohttp.TCPConnector(ssl=False)
-    return aiohttp.ClientSession(headers={"Host": "site.test"}, auto_decompress=False, connector=connector)
+    headers = {"Host": "site.test", "Accept-Encoding": accepted}
+    return aiohttp.ClientSession(headers=headers, auto_decompress=accepted != "identity", connector=connector)
 
 
 async def get(session: aiohttp.ClientSession, url: str, **fields: str) -> tuple[bytes, str]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +37,7 @@ async def test_the_commands_tell_what_all_workers_know(tmp_path: Path) -> None:
         assert code == 0
         assert "HIT: it would be answered from what is stored; it is fresh" in told
         assert "86400 s, by max-age" in told
+        assert "[setting site[0].hosts: command line]" in told
         code, told, _ = await command("explain", "http://site.test/nowhere", "--cache", cache, "--json")
         explained = json.loads(told)
         assert (explained["outcome"], explained["fwd"]) == ("forward", "uri-miss")
@@ -50,7 +53,7 @@ async def test_the_commands_tell_what_all_workers_know(tmp_path: Path) -> None:
         code, told, _ = await command("stat", "--cache", cache, "--json")
         assert json.loads(told)["totals"]["requests"] == 12
         code, told, _ = await command("stat", "--cache", cache)
-        assert "totals.requests              12\n" in told
+        assert "totals.requests                  12\n" in told
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,10 @@ async def test_the_admin_plane_tells_the_same_to_whoever_may_read(tmp_path: Path
         url = f"http://{admin}/v1/explain?url=http://site.test/images/dawn.png&header=Accept-Encoding:br"
         async with session.get(url, headers=headers) as response:
             assert (response.status, (await response.json())["outcome"]) == (200, "hit")
+        async with session.get(f"http://{admin}/v1/top?by=misses&n=9", headers=headers) as response:
+            assert (response.status, (await response.json())["leaders"]) == (
+                200, [{"host": "site.test", "path": "/images/dawn.png", "weight": 1, "excess": 0}],
+            )  # fmt: skip
         async with session.get(f"http://{admin}/v1/log?q=status==200&n=1", headers=headers) as response:
             assert (response.status, len((await response.json())["lines"])) == (200, 1)
         for wrong in (
@@ -98,6 +105,53 @@ async def test_the_admin_plane_tells_the_same_to_whoever_may_read(tmp_path: Path
             "/v1/log?n=0",
             "/v1/log?n=x",
             "/v1/log?q=(",
+            "/v1/top?by=beauty",
+            "/v1/top?n=501",
         ):
             async with session.get(f"http://{admin}{wrong}", headers=headers) as response:
                 assert (response.status, response.content_type) == (400, "application/problem+json")
+
+
+async def test_what_happens_to_a_node_is_streamed(tmp_path: Path) -> None:
+    admin, tokens = f"127.0.0.1:{free_port()}", tmp_path / "tokens"
+    options = ("--admin", admin, "--admin-token-file", str(tokens), "--workers", "2")
+    async with edge("http://127.0.0.1:1", tmp_path / "cache", *options) as node, client() as session:
+        (secret,) = [path for path in tmp_path.iterdir() if path.name.endswith(".secret")]
+        headers = {"Host": admin, "Authorization": f"Bearer {secret.read_text().strip()}"}
+        async with session.get(f"http://{admin}/v1/events", headers=headers) as stream, asyncio.timeout(30):
+
+            async def heard() -> dict:
+                while not (line := await stream.content.readline()).startswith(b"data: "):
+                    assert line, "the stream has ended"
+                return json.loads(line[6:])
+
+            node.process.send_signal(signal.SIGHUP)
+            assert (await heard())["kind"] == "reload"
+            children = Path(f"/proc/{node.process.pid}/task/{node.process.pid}/children").read_text().split()
+            os.kill(int(children[-1]), signal.SIGKILL)
+            ended = await heard()
+            assert (ended["kind"], ended["about"][:7]) == ("worker-ended", "worker ")
+            assert (await heard())["kind"] == "worker-restarted"
+            node.process.send_signal(signal.SIGTERM)
+            assert await stream.content.read() is not None
+
+
+async def test_whoever_may_read_gets_the_decisions_with_the_answer(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    options = ("--admin", f"127.0.0.1:{free_port()}", "--admin-token-file", str(tokens), "--workers", "2")
+    async with demo_origin() as origin, edge(origin.url, tmp_path / "cache", *options) as node:
+        secret = tokens.with_name("tokens.secret").read_text().strip()
+        for number in range(8):
+            # A client of its own for each, so that both workers answer some; only one of them owns the key.
+            async with (
+                client() as session,
+                session.get(f"{node.url}/images/dawn.png", headers={"Edge-Debug": secret}) as response,
+            ):
+                told = ", ".join(response.headers.getall("Edge-Debug"))
+                assert "lookup; finding=" in told
+                assert ("lifetime; finding=" in told) is (number > 0)
+        async with (
+            client() as session,
+            session.get(f"{node.url}/images/dawn.png", headers={"Edge-Debug": "wrong"}) as response,
+        ):
+            assert "Edge-Debug" not in response.headers

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from edge.clock import SystemClock
+from edge.codecs.streams import NodeCodecs
 from edge.downstream.listener import Listener, bind
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
@@ -104,7 +105,8 @@ class RealNode:
         self.store = store or MemoryStore()
         self.telemetry = RecordingTelemetry()
         self.origin = Origin(OriginSettings("main", "http", "127.0.0.1", origin.port, timeouts=timeouts), clock)
-        context = Context(self.store, {"main": self.origin}, self.telemetry, clock, b"edge")
+        self.codecs = NodeCodecs()
+        context = Context(self.store, {"main": self.origin}, self.telemetry, clock, b"edge", codecs=self.codecs)
         self.driver = Driver(Sites([Site("a.test", (b"*",), "main", **site)]), context)
         self.listener = Listener(self.driver.handle, self.driver.refuse_unparsed, Limits(), clock)
 
@@ -120,17 +122,18 @@ class RealNode:
         self.listener.cut()
         await self.listener.drained()
         self.origin.close()
+        self.codecs.close()
 
-    async def connect(self, path: str = "/", *fields: str, version: str = "1.1") -> "Client":
-        """Send a GET."""
+    async def connect(self, path: str = "/", *fields: str, version: str = "1.1", method: str = "GET") -> "Client":
+        """Send a request without content."""
         _, client = await asyncio.get_running_loop().create_connection(Client, "127.0.0.1", self.port)
         self._clients.append(client)
-        lines = [f"GET {path} HTTP/{version}", "Host: a.test", "Connection: close", *fields]
+        lines = [f"{method} {path} HTTP/{version}", "Host: a.test", "Connection: close", *fields]
         client.transport.write("\r\n".join([*lines, "", ""]).encode())
         return client
 
-    async def get(self, path: str = "/", *fields: str) -> Received:
-        client = await self.connect(path, *fields)
+    async def get(self, path: str = "/", *fields: str, method: str = "GET") -> Received:
+        client = await self.connect(path, *fields, method=method)
         return await client.received()
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import aiohttp
 
+from edge.caching.coding import CompressionRules
 from edge.clock import SystemClock
+from edge.codecs.streams import NodeCodecs
 from edge.downstream.listener import Listener, bind
 from edge.downstream.ready import ReadyTable
 from edge.exchange.context import Context
@@ -103,7 +105,7 @@ class ChangingOrigin:
         version, etag = page.version, page.etag
         common = (
             b'ETag: %s\r\nCache-Control: max-age=600\r\nSurrogate-Key: all %s\r\nCache-Groups: "%s"\r\nVary: X-Kind\r\n'
-            % (etag, page.tag.encode(), page.group.encode())
+            b"Content-Type: text/plain\r\n" % (etag, page.tag.encode(), page.group.encode())
         )
         await asyncio.sleep(self._rng.choice((0, 0, 0.001, 0.01)))
         condition, part = _condition(head), _range(head)
@@ -134,14 +136,19 @@ class ChangingOrigin:
 class Worker:
     """An edge with a store of its own, and the purge log of all."""
 
-    async def start(self, path: Path, log: Path, shared: LocalEpoch, port: int) -> None:
+    async def start(
+        self, path: Path, log: Path, shared: LocalEpoch, port: int, compression: CompressionRules | None
+    ) -> None:
         clock = SystemClock()
         self.disk = await Disk.start(path, Settings(quota=64 << 20, memory=2 << 20), clock)
         self.purges = NodePurges(PurgeLog(log, shared, holds=self.disk.stats().objects > 0, now=clock.now()), shared)
         self.origin = Origin(OriginSettings(name="main", scheme="http", host="127.0.0.1", port=port), clock)
-        site = Site("site", (b"*",), "main", collapse_wait=0.05)
+        site = Site("site", (b"*",), "main", collapse_wait=0.05, compression=compression)
+        self.codecs = NodeCodecs()
         self.telemetry = RecordingTelemetry()
-        context = Context(self.disk, {"main": self.origin}, self.telemetry, clock, b"edge", self.purges)
+        context = Context(
+            self.disk, {"main": self.origin}, self.telemetry, clock, b"edge", self.purges, codecs=self.codecs
+        )
         driver = Driver(Sites([site]), context)
         self.ready = 0
 
@@ -161,6 +168,7 @@ class Worker:
         self.listener.cut()
         await self.listener.drained()
         self.origin.close()
+        self.codecs.close()
         await self.disk.close()
         self.purges.close()
 
@@ -170,6 +178,7 @@ class Tally:
     """What clients saw: `wrong` says what should never be."""
 
     checked: int = 0
+    coded: int = 0
     hits: int = 0
     ready: int = 0
     collapsed: int = 0
@@ -190,12 +199,14 @@ class Purging:
     async def run(self, requests: int, *, lives: int) -> Tally:
         """Let clients send so many requests, over so many lives of the workers."""
         port = await self._origin.start()
-        for _ in range(lives):
+        for life in range(lives):
             self._left = requests // lives
+            # What was stored without codings is found with them, and the other way round.
+            compression = CompressionRules(hot=5) if life % 2 else None
             shared = LocalEpoch()
             self._workers = [Worker(), Worker()]
             for number, worker in enumerate(self._workers):
-                await worker.start(self._folder / str(number), self._folder / "purges", shared, port)
+                await worker.start(self._folder / str(number), self._folder / "purges", shared, port, compression)
             async with aiohttp.ClientSession(headers={"Host": HOST}) as session, asyncio.TaskGroup() as group:
                 for _ in range(8):
                     group.create_task(self._ask(session))
@@ -220,7 +231,7 @@ class Purging:
         while self._left > 0:
             self._left -= 1
             page = rng.choice(list(self._origin.pages.values()))
-            fields = {"X-Kind": rng.choice("001")}
+            fields = {"X-Kind": rng.choice("001"), "Accept-Encoding": rng.choice(["identity", "br", "gzip, zstd"])}
             length = page.lines * _LINE
             if rng.random() < 0.2:
                 start = rng.randrange(length)
@@ -239,6 +250,7 @@ class Purging:
             first, last = re.fullmatch(r"bytes (\d+)-(\d+)/\d+", response.headers["Content-Range"]).groups()
             expected = expected[int(first) : int(last) + 1]
         self.tally.checked += 1
+        self.tally.coded += "Content-Encoding" in response.headers
         self.tally.hits += "; hit" in status
         self.tally.collapsed += "; collapsed" in status
         if version < floor:

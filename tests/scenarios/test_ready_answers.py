@@ -13,7 +13,7 @@ from edge.semantics.dates import format_date
 from edge.tasks import cancel_all
 from edge.testing.upstream import Answer
 from tests.exchange.world import World
-from tests.scenarios.histories import Wire, parsed, raw, steps
+from tests.scenarios.histories import Wire, parsed, raw, rules, steps
 
 
 class Node:
@@ -47,10 +47,13 @@ class Node:
 
 
 @settings(max_examples=300)
-@given(steps=steps, profile=st.sampled_from(["safe", "strict-rfc"]), x_cache=st.booleans(), strip=st.booleans())
-def test_a_ready_answer_is_what_the_full_path_answers(steps, profile, x_cache, strip) -> None:
+@given(
+    steps=steps, profile=st.sampled_from(["safe", "strict-rfc"]), x_cache=st.booleans(), strip=st.booleans(),
+    compression=rules,
+)  # fmt: skip
+def test_a_ready_answer_is_what_the_full_path_answers(steps, profile, x_cache, strip, compression) -> None:
     async def play() -> None:
-        node = Node(profile, x_cache=x_cache, strip_cookies=strip)
+        node = Node(profile, x_cache=x_cache, strip_cookies=strip, compression=compression)
         world = node.world
         for step in steps:
             match step:

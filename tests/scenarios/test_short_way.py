@@ -13,7 +13,7 @@ from edge.semantics.dates import format_date
 from edge.tasks import cancel_all
 from edge.testing.upstream import Answer
 from tests.exchange.world import World
-from tests.scenarios.histories import Wire, parsed, paths, raw, steps
+from tests.scenarios.histories import Wire, parsed, paths, raw, rules, steps
 
 
 class Twin:
@@ -97,9 +97,12 @@ VALUES = {
     b"x-cache": [b"HIT", b"MISS"],
     b"pragma": [b"no-cache", b"x"],
     b"content-language": [b"de", b"en"],
+    b"content-type": [b"text/html", b"image/png"],
+    b"content-encoding": [b"gzip", b"x"],
 }  # fmt: skip
 # Two responses with the same names and, here and there, other values.
-DECIDING = [b"cache-control", b"vary", b"expires", b"connection", b"via", b"last-modified", b"cdn-cache-control"]
+DECIDING = [b"cache-control", b"vary", b"expires", b"connection", b"via", b"last-modified", b"cdn-cache-control",
+            b"content-type", b"content-encoding"]  # fmt: skip
 alike = st.lists(st.sampled_from(DECIDING * 4 + list(VALUES)), min_size=1, max_size=4).flatmap(
     lambda names: st.tuples(*[st.tuples(*[st.tuples(st.just(n), st.sampled_from(VALUES[n])) for n in names])] * 2)
 )
@@ -115,12 +118,13 @@ plain_lines = st.sampled_from(
 @given(
     pair=alike, status=statuses, other=statuses, stated=dates, lines=plain_lines, size=st.integers(0, 5),
     profile=st.sampled_from(["safe", "strict-rfc"]), collapse=st.booleans(), strip=st.booleans(), x_cache=st.booleans(),
+    compression=rules,
 )  # fmt: skip
 def test_what_is_learnt_of_one_response_is_right_for_the_next(
-    pair, status, other, stated, lines, size, profile, collapse, strip, x_cache
+    pair, status, other, stated, lines, size, profile, collapse, strip, x_cache, compression
 ) -> None:
     async def play() -> None:
-        site = {"collapse": collapse, "strip_cookies": strip, "x_cache": x_cache}
+        site = {"collapse": collapse, "strip_cookies": strip, "x_cache": x_cache, "compression": compression}
         full, short = [Twin(profile, is_short=short, **site) for short in (False, True)]
         for number, (fields, answered_with) in enumerate(
             [(pair[0], status), (pair[1], status), (pair[1], other), ((*pair[0], COOKIE), status)] * 2
@@ -148,10 +152,14 @@ histories = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
-@given(history=histories, profile=st.sampled_from(["safe", "strict-rfc"]), collapse=st.booleans(), strip=st.booleans())
-def test_the_short_way_answers_what_the_full_path_answers(history, profile, collapse, strip) -> None:
+@given(
+    history=histories, profile=st.sampled_from(["safe", "strict-rfc"]), collapse=st.booleans(), strip=st.booleans(),
+    compression=rules,
+)  # fmt: skip
+def test_the_short_way_answers_what_the_full_path_answers(history, profile, collapse, strip, compression) -> None:
     async def play() -> None:
-        full, short = [Twin(profile, is_short=short, collapse=collapse, strip_cookies=strip) for short in (False, True)]
+        site = {"collapse": collapse, "strip_cookies": strip, "compression": compression}
+        full, short = [Twin(profile, is_short=short, **site) for short in (False, True)]
         for step in history:
             if step[0] == "get":
                 # Twice, so that what is learnt of the first is looked up for the second, under another key.
@@ -167,6 +175,57 @@ def test_the_short_way_answers_what_the_full_path_answers(history, profile, coll
         await cancel_all()
 
     asyncio.run(play())
+
+
+renewals = st.tuples(
+    st.sampled_from([304, 304, 304, 200, 500, 404]),
+    st.lists(st.sampled_from([(name, value) for name, values in VALUES.items() for value in values]), max_size=4),
+    st.integers(0, 5),
+    dates,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    fields=more_fields, others=st.lists(renewals, min_size=1, max_size=4), lines=plain_lines, wait=st.integers(0, 100),
+    profile=st.sampled_from(["safe", "strict-rfc"]), collapse=st.booleans(), strip=st.booleans(), is_full=st.booleans(),
+    compression=rules,
+)  # fmt: skip
+def test_what_is_validated_on_the_short_way_is_freshened_as_on_the_full_path(
+    fields, others, lines, wait, profile, collapse, strip, is_full, compression
+) -> None:
+    async def play() -> None:
+        site = {"collapse": collapse, "strip_cookies": strip, "compression": compression}
+        twins = [Twin(profile, is_short=short, **site) for short in (False, True)]
+        for twin in twins:
+            await twin.live_through(("answer", 200, [(b"etag", b'"v1"'), (b"cache-control", b"max-age=1"), *fields], 5))
+            await twin.answer(raw(b"/a", *lines))
+            twin.world.store.is_full = is_full
+        for status, more, size, stated in others:
+            for twin in twins:
+                await twin.live_through(("wait", wait))
+                await twin.live_through(("date", stated))
+                await twin.live_through(("answer", status, more, size))
+            (answered, told), (shortly, shortly_told) = [await twin.answer(raw(b"/a", *lines)) for twin in twins]
+            assert shortly == answered
+            assert without_time(shortly_told) == without_time(told)
+        assert twins[1].kept() == twins[0].kept()
+        await cancel_all()
+
+    asyncio.run(play())
+
+
+async def test_most_validations_go_the_short_way() -> None:
+    twin = Twin("safe", is_short=True)
+    fields = [(b"etag", b'"v1"'), (b"cache-control", b"max-age=1")]
+    await twin.live_through(("answer", 200, fields, 5))
+    await twin.answer(raw(b"/a"))
+    await twin.live_through(("answer", 304, fields, 0))
+    for number in range(3):
+        await twin.live_through(("wait", 9))
+        written, record = await twin.answer(raw(b"/a"))
+        assert written.endswith(b"xxxxx")
+        assert (record.outcome, twin.shortened) == ("REVALIDATED", number + 2)
 
 
 async def test_most_requests_that_nothing_stored_answers_go_the_short_way() -> None:

@@ -26,7 +26,7 @@ async def answer(store: Partitions, word: str, key: bytes) -> object:
             content = await read_all(store.open(stored, 0, stored.complete_length or 0))
             return [blake2b(content).hexdigest(), store.at_hand(stored) is not None]
         case "put":
-            await store.put(a_stored(key))
+            store.put(a_stored(key))
         case "extend":
             await store.writer(key, length=None, extends=a_stored(key), start=1)
         case "pass":

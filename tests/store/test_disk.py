@@ -117,12 +117,12 @@ async def test_put_replaces_the_head_alone(tmp_path):
     async with a_disk(tmp_path) as disk:
         stored = await keep(disk, b"key", 5000)
         freshened = stored.with_fields(FieldSection([(b"age", b"0")]))
-        await disk.put(freshened)
+        disk.put(freshened)
         assert await disk.lookup(b"key") == (freshened,)
         await disk.flush()
-        await disk.put(stored)
+        disk.put(stored)
         await disk.flush()
-        await disk.put(freshened)
+        disk.put(freshened)
     async with a_disk(tmp_path) as disk:
         assert await disk.lookup(b"key") == (freshened,)
         assert await content_or_none(disk, b"key") == content_of(b"key", 5000)
@@ -133,7 +133,7 @@ async def test_put_of_what_is_gone_is_an_error(tmp_path):
         stored = await keep(disk, b"key", 10)
         assert await disk.remove(b"key") == 1
         with pytest.raises(StoreError):
-            await disk.put(stored)
+            disk.put(stored)
         assert await disk.lookup(b"key") == ()
 
 
@@ -235,7 +235,7 @@ async def test_a_store_that_is_closed_takes_and_gives_nothing(tmp_path):
     with pytest.raises(StoreFull):
         await disk.writer(b"key", length=None)
     with pytest.raises(StoreFull):
-        await disk.put(stored)
+        disk.put(stored)
     with pytest.raises(StoreDamaged):
         await source.read()
 

@@ -57,7 +57,7 @@ async def test_a_part_is_extended_to_the_whole(tmp_path, parts, flushed):
             if flushed:
                 await disk.flush()
         whole = replace(stored, ranges=((0, LENGTH),))
-        await disk.put(whole)
+        disk.put(whole)
         assert await read_all(disk.open(whole, 0, LENGTH)) == CONTENT
     async with a_disk(tmp_path) as disk:
         assert await disk.lookup(KEY) == (whole,)

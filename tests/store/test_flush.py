@@ -83,7 +83,7 @@ async def test_a_head_that_is_not_written_leaves_the_old_one(tmp_path, monkeypat
         with monkeypatch.context() as patched:
             patched.setattr(os, "pwrite", refuse)
             new = await keep(disk, b"key", 2000)
-            await disk.put(await anew(disk))
+            disk.put(await anew(disk))
             assert (await disk.lookup(b"key"))[0].generation == new.generation
             with pytest.raises(StoreError):
                 await disk.flush()

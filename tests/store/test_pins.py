@@ -85,7 +85,7 @@ async def test_a_stored_response_is_pinned_and_unpinned(tmp_path):
         assert await content_or_none(disk, b"key") == content_of(b"key", 100_000)
         (held,) = await disk.lookup(b"key")
         # Freshened: another head, the same content.
-        await disk.put(held.with_fields(held.fields.replacing(b"age", b"1")))
+        disk.put(held.with_fields(held.fields.replacing(b"age", b"1")))
         assert disk.stats().pinned_bytes == 100_000 + (16 << 10)
         assert await disk.pin(b"key", stored.generation, pinned=False)
         assert disk.stats().pinned_bytes == 0

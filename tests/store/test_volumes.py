@@ -79,7 +79,7 @@ async def test_everything_else_goes_to_the_volume_of_the_site_too(tmp_path):
         (held,) = await store.lookup(key)
         assert (store.token(key) is not None, store.at_hand(held)) == (True, content_of(key, 1000))
         store.visit(held)
-        await store.put(held.with_fields(held.fields.replacing(b"age", b"1")))
+        store.put(held.with_fields(held.fields.replacing(b"age", b"1")))
         assert await store.pin(key, held.generation)
         assert store.stats().pinned_bytes > 0
         assert await store.remove(key) == 1

@@ -21,7 +21,7 @@ class Logged(logging.Handler):
 async def test_the_stack_of_a_stall_is_logged_once():
     handler, beats = Logged(), []
     logging.getLogger("edge.stall").addHandler(handler)
-    watch = StallWatch(0.1, beats.append)
+    watch = StallWatch(0.1, lambda now, _: beats.append(now))
 
     def culprit() -> None:
         assert handler.came.wait(20)
@@ -37,7 +37,8 @@ async def test_a_loop_that_turns_beats_and_is_not_logged(caplog):
     beaten = asyncio.Event()
     beats: list[float] = []
 
-    def beat(now: float) -> None:
+    def beat(now: float, late: float) -> None:
+        assert late >= 0
         beats.append(now)
         if len(beats) == 3:
             beaten.set()

@@ -100,7 +100,8 @@ def test_what_happened_can_be_scraped(recorder):
         'edge_http_requests_total{cache="HIT",code="200",method="GET",site="a.example"}': 2,
         'edge_http_requests_total{cache="MISS",code="200",method="GET",site="a.example"}': 1,
         'edge_http_requests_total{cache="-",code="400",method="OTHER",site="-"}': 1,
-        'edge_http_response_bytes_total{site="a.example"}': 250,
+        'edge_http_response_bytes_total{cache="HIT",site="a.example"}': 200,
+        'edge_http_response_bytes_total{cache="MISS",site="a.example"}': 50,
         'edge_cache_lookups_total{result="HIT",site="a.example"}': 2,
         'edge_reasons_total{reason="no-store"}': 1,
         'edge_origin_requests_total{code="200"}': 1,
@@ -202,11 +203,12 @@ def test_rates_are_those_of_the_time_there_was(recorder, clock):
 def test_stats_are_json(recorder, clock):
     recorder.exchange_ended(miss(complete=False))
     recorder.count("collapsed")
+    recorder.coded(b"br", 900, 100)
     clock.time += 61.5
     stats = json.loads(json.dumps(take(recorder, GAUGES).stats()))
     assert stats["uptime_seconds"] == 61
     assert stats["totals"] == {
-        "requests": 1, "bytes": 100, "outcomes": {"MISS": 1}, "reasons": {"no-store": 1}, "events": {"collapsed": 1},
+        "requests": 1, "bytes": 100, "outcomes": {"MISS": 1}, "reasons": {"no-store": 1}, "events": {"collapsed": 1}, "codings": {"br": [1, 900, 100]},
         "origin_requests": 1, "incomplete_responses": 1, "log_dropped": 0,
     }  # fmt: skip
     assert stats["store"]["objects"] == 5

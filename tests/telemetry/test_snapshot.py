@@ -16,6 +16,7 @@ def snapshot() -> Snapshot:
     recorder.exchange_ended(record())
     recorder.exchange_ended(miss(complete=False))
     recorder.count("collapsed", 4)
+    recorder.coded(b"br", 900, 100)
     return take(recorder, GAUGES)
 
 
@@ -30,6 +31,7 @@ def test_two_processes_add_up(snapshot):
     stats = json.loads(json.dumps(total.stats()))
     assert stats["totals"]["outcomes"] == {"HIT": 2, "MISS": 2}
     assert stats["totals"]["events"] == {"collapsed": 8}
+    assert stats["totals"]["codings"] == {"br": [2, 1800, 200]}
     assert stats["windows"]["10s"]["requests"] == 4
     assert (stats["store"]["objects"], stats["store"]["pinned_bytes"], stats["store"]["damaged"]) == (10, 6, 2)
     assert stats["store"]["is_storing"] is True

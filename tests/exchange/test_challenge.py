@@ -1,0 +1,45 @@
+"""Challenges of an authority are answered by the node; everything else is the origin's."""
+
+import pytest
+
+from edge.exchange.challenge import may_be_challenge
+from edge.semantics.fields import FieldSection
+from edge.semantics.messages import Request
+from edge.semantics.target import Target
+from tests.exchange.world import World
+
+TOKEN = b"evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ"
+
+
+class Open:
+    """One challenge that is open."""
+
+    def key_authorization(self, token: bytes) -> bytes | None:
+        return b"answer" if token == TOKEN else None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        pytest.param(b"GET", b"/.well-known/acme-challenge/x", True, id="where they are answered"),
+        pytest.param(b"POST", b"/.well-known/acme-challenge/x", False, id="by another method"),
+        pytest.param(b"GET", b"/.well-known/other", False, id="elsewhere"),
+    ],
+)
+def test_a_challenge_is_known_by_its_place(method, path, expected):
+    assert may_be_challenge(Request(method, Target(b"http", b"a.test", path), FieldSection())) is expected
+
+
+async def test_an_open_challenge_is_answered_even_where_all_is_redirected():
+    world = World(challenges=Open(), https_port=443)
+    got = await world.get(path=b"/.well-known/acme-challenge/" + TOKEN)
+    assert (got.status, got.content, got.trace) == (200, b"answer", ["challenge"])
+    assert got.field(b"cache-control") == b"no-store"
+    assert world.asked == []
+
+
+@pytest.mark.parametrize("challenges", [None, Open()])
+async def test_what_is_no_challenge_of_ours_may_be_one_of_the_origin(challenges):
+    world = World(challenges=challenges)
+    got = await world.get(path=b"/.well-known/acme-challenge/another")
+    assert (got.status, len(world.asked)) == (200, 1)
