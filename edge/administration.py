@@ -6,10 +6,19 @@ from functools import partial
 
 from edge.clock import Clock
 from edge.config.model import Config
-from edge.control import compatible, event_endpoints, inquiry_endpoints, purge_endpoints, push_endpoints, tokens
+from edge.control import (
+    compatible,
+    event_endpoints,
+    inquiry_endpoints,
+    publish_endpoints,
+    purge_endpoints,
+    push_endpoints,
+    tokens,
+)
 from edge.control.events import Events
 from edge.control.idempotency import Idempotency
 from edge.control.inquiries import Inquiries
+from edge.control.publishing import Publishing
 from edge.control.purging import Purging
 from edge.control.pushing import Pushing, forget_spool
 from edge.control.routes import Sources
@@ -17,6 +26,8 @@ from edge.control.server import Control
 from edge.exchange.site import Sites
 from edge.policy.key import KeyPolicy
 from edge.policy.ring import owners, stripe_of
+from edge.published.blobs import Blobs
+from edge.published.versions import Versions
 from edge.purges.node import NodePurges
 from edge.store.partitions import partition
 from edge.store.record import key_hash
@@ -27,7 +38,13 @@ log = logging.getLogger("edge")
 
 
 def make_control(
-    config: Config, sources: Sources, purging: Purging, pushing: Pushing, inquiries: Inquiries, events: Events
+    config: Config,
+    sources: Sources,
+    purging: Purging,
+    pushing: Pushing,
+    publishing: Publishing,
+    inquiries: Inquiries,
+    events: Events,
 ) -> Control:  # fmt: skip
     """Return the admin plane; TokenError if its tokens cannot be used."""
     idempotency = Idempotency(config.cache.path / "admin")
@@ -35,6 +52,7 @@ def make_control(
     more = [
         *purge_endpoints.endpoints(purging, idempotency),
         *push_endpoints.endpoints(pushing),
+        *publish_endpoints.endpoints(publishing),
         *inquiry_endpoints.endpoints(inquiries),
         *event_endpoints.endpoints(events),
         *shapes,
@@ -78,6 +96,13 @@ def make_pushing(config: Config, sites: Sites, inquiries: Inquiries) -> Pushing:
         quota=config.cache.pinned or config.cache.max_size // 4,
         inquiries=inquiries,
     )
+
+
+def make_publishing(config: Config, purges: NodePurges, *, clock: Clock) -> Publishing:
+    """Return what the admin plane publishes with; StoreError if its directory cannot be used."""
+    path = config.push.path
+    versions = None if path is None else Versions(path, Blobs(path, config.push.max_size))
+    return Publishing(versions, [site.name for site in config.sites], purges, clock=clock)
 
 
 def _policy_of(sites: Sites, host: bytes) -> KeyPolicy | None:

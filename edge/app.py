@@ -1,5 +1,6 @@
 """The composition root: a configuration becomes the parts of a worker."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from edge.policy.chunking import ChunkRules
 from edge.policy.key import KeyPolicy
 from edge.policy.limits import Limits
 from edge.policy.profile import PROFILES, Profile
-from edge.ports import Codecs, Purges, Ring, SharedEpoch, Store
+from edge.ports import Codecs, Published, Purges, Ring, SharedEpoch, Store
 from edge.purges.log import PurgeLog
 from edge.purges.node import NodePurges
 from edge.store.disk import Disk
@@ -45,7 +46,7 @@ NodeStore = Disk | Volumes | Partitions
 _DAY = 86_400.0
 
 
-def make_driver(
+def make_driver(  # noqa: PLR0913 - the parts of a worker that a driver works with
     config: Config,
     store: Store,
     origins: dict[str, Origin],
@@ -53,13 +54,16 @@ def make_driver(
     clock: Clock,
     purges: Purges,
     ring: Ring | None,
+    *,
     codecs: Codecs,
+    published: Published,
 ) -> Driver:
     """Return the driver for a configuration."""
     tunnels = TunnelLimits(config.limits.tunnels, config.limits.tunnel_idle)
     context = Context(
         store, origins, recorder, clock, config.node.encode("ascii"), purges, ring, tunnels, codecs,
         may_debug=reader(config.admin.token_file),
+        published=published,
         challenges=acme_folder(config) if uses_acme(config) else None,
     )  # fmt: skip
     return Driver(make_sites(config), context)
@@ -202,11 +206,13 @@ def tls(certificates: Certificates, listener: ListenerConfig) -> TlsContexts | N
         raise StartError(f"no TLS on {listener.address}: {error}") from error
 
 
-def open_purges(config: Config, clock: Clock, shared: SharedEpoch) -> NodePurges:
+def open_purges(
+    config: Config, clock: Clock, shared: SharedEpoch, changed: Callable[[], None] = lambda: None
+) -> NodePurges:
     """Return what was purged on the node; StoreError if the log cannot be used."""
     # Without a log, nothing would tell what of it was purged.
     holds = any(config.cache.path.rglob("*.seg"))
-    return NodePurges(PurgeLog(config.cache.path / "purges", shared, holds=holds, now=clock.now()), shared)
+    return NodePurges(PurgeLog(config.cache.path / "purges", shared, holds=holds, now=clock.now()), shared, changed)
 
 
 async def open_store(config: Config, clock: Clock, index: int, shared: Shared) -> NodeStore:

@@ -50,6 +50,7 @@ _FLAGS: list[Callable[[click.Command], click.Command]] = [
         "--admin-token-file", metavar="FILE", help="Hashes of admin tokens; made, with one, if it is not there."
     ),
     click.option("--cache", metavar="DIR", help="Directory for stored responses."),
+    click.option("--push", metavar="DIR", help="Directory for content that is pushed here."),
     click.option("--cache-size", metavar="SIZE", help="Quota on disk, such as 20GiB."),
     click.option("--memory", metavar="SIZE", help="Memory for stored responses, such as 512MiB."),
     click.option("--workers", type=int, metavar="N", help="Worker processes."),
@@ -246,6 +247,7 @@ def _read(path: Path | None, flags: dict[str, object]) -> Config:
         "admin.address": flags["admin"],
         "admin.token_file": flags["admin_token_file"],
         "cache.path": flags["cache"],
+        "push.path": flags["push"],
         "cache.max_size": flags["cache_size"],
         "cache.memory": flags["memory"],
         "workers": flags["workers"],

@@ -205,7 +205,7 @@ class Node:
             return
         from importlib.metadata import version  # noqa: PLC0415 - see _OF_CONTROL
 
-        from edge.administration import make_control, make_purging, make_pushing  # noqa: PLC0415 - as above
+        from edge.administration import make_control, make_publishing, make_purging, make_pushing  # noqa: PLC0415 - as above
         from edge.control.routes import Sources  # noqa: PLC0415 - as above
         from edge.telemetry.metrics import Exposition  # noqa: PLC0415 - as above
 
@@ -227,8 +227,9 @@ class Node:
         )  # fmt: skip
         try:
             pushing = await asyncio.to_thread(make_pushing, config, make_sites(config), self._inquiries)
+            publishing = await asyncio.to_thread(make_publishing, config, self._purges, clock=clock)
             self._control = await asyncio.to_thread(
-                make_control, config, sources, purging, pushing, self._inquiries, self._events
+                make_control, config, sources, purging, pushing, publishing, self._inquiries, self._events
             )
             url = await self._control.start(address.host, address.port)
         except EdgeError as error:

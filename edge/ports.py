@@ -1,6 +1,6 @@
 """What the exchange needs of the world: each port is implemented by one shell package and known only here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, TypeAlias
 
 from edge.caching.stored import StoredResponse
@@ -284,6 +284,31 @@ class Store(Protocol):
 
     async def remove(self, key: bytes, generation: bytes | None = None) -> int:
         """Make one generation, or all stored responses of `key`, unfindable; return how many heads there were."""
+        ...
+
+
+class Published(Protocol):
+    """What was published on the node: it is served without a look into the store, or at the origin."""
+
+    @property
+    def sites(self) -> Collection[str]:
+        """The names of the sites of which something is published."""
+        ...
+
+    def covers(self, site: str, path: bytes) -> bool:
+        """Return whether something is published at a path of a site."""
+        ...
+
+    def find(self, site: str, request: Request) -> StoredResponse | None:
+        """Return what is published for a request."""
+        ...
+
+    def at_hand(self, stored: StoredResponse) -> bytes | None:
+        """Return the whole content when it is in memory, None otherwise."""
+        ...
+
+    def open(self, stored: StoredResponse, start: int, end: int) -> Closable:
+        """Return the octets [start, end); reading raises StoreDamaged when they are gone, or not what was pushed."""
         ...
 
 

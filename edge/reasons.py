@@ -107,6 +107,7 @@ DETAILS = {
         "Let the origin send fewer or shorter tags.",
     ),
     "fresh": Reason("it is fresh", "RFC 9111 §4.2"),
+    "published": Reason("it was published on this node, which serves it without the origin", "POST /v1/manifests"),
     "stale-while-revalidate": Reason("it is stale, but may be used while it is validated", "RFC 5861 §3"),
     "stale-if-error": Reason("it is stale, but the origin failed", "RFC 5861 §4"),
     "stale-disconnected": Reason("it is stale, but the origin cannot be reached", "RFC 9111 §4.2.4"),

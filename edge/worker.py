@@ -32,6 +32,7 @@ from edge.errors import EdgeError, StoreError
 from edge.exchange.driver import Driver
 from edge.exchange.relay import invalidating_request
 from edge.inquiry import Inquiry
+from edge.published.content import PublishedContent
 from edge.store.partitions import Partitions
 from edge.store.shared import Shared
 from edge.supervisor.channel import (
@@ -159,10 +160,13 @@ class Worker:
             clock=clock,
             answer_seconds=app.longest_answer(config),
         )
-        self._purges = purges = await asyncio.to_thread(app.open_purges, config, clock, self._page)
+        published = await asyncio.to_thread(PublishedContent, config.push.path)
+        self._purges = purges = await asyncio.to_thread(
+            app.open_purges, config, clock, self._page, published.refresh
+        )  # fmt: skip
         self._driver = driver = app.make_driver(
-            config, store, self._origins, self._recorder, clock, purges, ring, self._codecs
-        )
+            config, store, self._origins, self._recorder, clock, purges, ring, codecs=self._codecs, published=published
+        )  # fmt: skip
         await self._join_ring(driver)
         limits = app.limits(config)
         for settings, fd in zip(config.listeners, self._begin.listeners, strict=True):

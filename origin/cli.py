@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from origin.commands import purge, push, status
+from origin.commands import publish, purge, push, rollback, status, versions
 from origin.demo import DemoError, demonstrate
 from origin.server import serve
 from origin.settings import File, SettingError, parse_rule, read_file, settle
@@ -23,6 +23,9 @@ def main() -> None:
 main.add_command(purge)
 main.add_command(push)
 main.add_command(status)
+main.add_command(publish)
+main.add_command(rollback)
+main.add_command(versions)
 
 
 @main.command(name="serve")

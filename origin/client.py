@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import quote
 from uuid import uuid4
 
 import aiohttp
@@ -77,6 +78,14 @@ class Edges:
     async def ask(self, node: str, method: str, path: str, **options: Any) -> Answer:  # noqa: ANN401 - those of aiohttp
         """Return what one node says to one request."""
         return await self._ask(node.rstrip("/"), method, path, options)
+
+    async def rollback(self, site: str) -> list[Answer]:
+        """Let every node serve the version of a site before the one it serves."""
+        return await self._all("POST", f"/v1/sites/{quote(site, safe='')}/rollback", json={})
+
+    async def versions(self, site: str) -> list[Answer]:
+        """Return the versions of a site that each node has."""
+        return await self._all("GET", "/v1/manifests", params={"site": site})
 
     async def _all(self, method: str, path: str, **options: Any) -> list[Answer]:  # noqa: ANN401 - those of aiohttp
         async with asyncio.TaskGroup() as group:

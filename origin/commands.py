@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from origin import pushing
+from origin import publishing, pushing
 from origin.client import Answer, Edges
 
 #: Exit codes: 0 every node did it, 1 none did, 2 wrong usage, 4 some did.
@@ -95,17 +95,7 @@ def push(
 
     What is pushed is served without the origin, and stays until it is pushed anew, purged or removed.
     """
-    given = {}
-    for each in fields:
-        name, colon, value = each.partition(":")
-        if not colon:
-            raise click.UsageError(f"{each!r} is not a field such as 'Cache-Control: max-age=60'")
-        given[name.strip()] = value.strip()
-    try:
-        files = pushing.found(folder, base)
-    except pushing.Unreadable as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(FAILED)
+    given, files = _given(fields), _found(folder, base)
     octets = sum(file.length for file in files) * len(nodes)
     with click.progressbar(length=octets, label="pushing", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
 
@@ -119,6 +109,79 @@ def push(
 
         answers = _asked(nodes, token_file, ask)
     _finish(answers, _would_push if dry_run else _pushed, as_json=as_json)
+
+
+_site = click.option("--site", required=True, metavar="NAME", help="The site, by the first of its hosts.")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@_site
+@click.option("--field", "-H", "fields", multiple=True, metavar="'Name: value'", help="Field of every response.")
+@click.option("--dry-run", is_flag=True, help="Send what is lacking, but serve the version before still.")
+@click.option("--keep", type=click.IntRange(0), metavar="N", help="Delete all but the N newest versions afterwards.")
+@_nodes
+@_token_file
+@_as_json
+def publish(
+    folder: Path,
+    site: str,
+    fields: Sequence[str],
+    dry_run: bool,  # noqa: FBT001 - click gives it by name
+    keep: int | None,
+    nodes: Sequence[str],
+    token_file: Path | None,
+    as_json: bool,  # noqa: FBT001 - the same
+) -> None:
+    """Publish a folder as a new version of a site, on every edge that is named: whole, and at once.
+
+    Only contents that an edge lacks are sent.  What is published is served without the origin.
+    """
+    files = _found(folder, "")
+    manifest = publishing.manifest(site, files, _given(fields))
+
+    async def ask(edges: Edges) -> list[Answer]:
+        return await publishing.publish(edges, nodes, manifest, files, activates=not dry_run, keep=keep)
+
+    _finish(_asked(nodes, token_file, ask), _published, as_json=as_json)
+
+
+@click.command()
+@_site
+@_nodes
+@_token_file
+@_as_json
+def rollback(site: str, nodes: Sequence[str], token_file: Path | None, *, as_json: bool) -> None:
+    """Serve the version of a site before the one that is served, on every edge that is named."""
+    _finish(_asked(nodes, token_file, lambda edges: edges.rollback(site)), _published, as_json=as_json)
+
+
+@click.command()
+@_site
+@_nodes
+@_token_file
+@_as_json
+def versions(site: str, nodes: Sequence[str], token_file: Path | None, *, as_json: bool) -> None:
+    """List the versions of a site on every edge that is named."""
+    _finish(_asked(nodes, token_file, lambda edges: edges.versions(site)), _listed, as_json=as_json)
+
+
+def _found(folder: Path, base: str) -> list[pushing.File]:
+    try:
+        return pushing.found(folder, base)
+    except pushing.Unreadable as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(FAILED)
+
+
+def _given(fields: Sequence[str]) -> dict[str, str]:
+    given = {}
+    for each in fields:
+        name, colon, value = each.partition(":")
+        if not colon:
+            raise click.UsageError(f"{each!r} is not a field such as 'Cache-Control: max-age=60'")
+        given[name.strip()] = value.strip()
+    return given
 
 
 def _asked(
@@ -164,6 +227,20 @@ def _purged(answer: Answer) -> str:
 def _pushed(answer: Answer) -> str:
     told = answer.told
     return f"{told['sent']:,} sent, {told['octets']:,} octets; {told['kept']:,} were there"
+
+
+def _published(answer: Answer) -> str:
+    told = answer.told
+    sent = f"; {told['sent']:,} contents sent" if "sent" in told else ""
+    return f"{told.get('site')} is version {told.get('id')}{sent}"
+
+
+def _listed(answer: Answer) -> str:
+    lines = [
+        f"{each['id']} {'*' if each['is_active'] else ' '} {each['paths']:,} paths, by {each['by']}"
+        for each in answer.told.get("versions", ())
+    ]
+    return "\n  ".join([f"{len(lines)} version(s)", *lines])
 
 
 def _would_push(answer: Answer) -> str:

@@ -26,6 +26,7 @@ class Fwd(StrEnum):
 class Detail(StrEnum):
     """What beside the RFC 9211 token explains a decision to reuse or to go forward."""
 
+    PUBLISHED = "published"
     FRESH = "fresh"
     STALE_WHILE_REVALIDATE = "stale-while-revalidate"
     STALE_IF_ERROR = "stale-if-error"

@@ -15,6 +15,7 @@ _INTRODUCTION = """\
 _SAMPLES: dict[str, object] = {
     "zone": "bj",
     "cache.pinned": "5GiB",
+    "push.path": "/var/lib/foreland",
     "site[].quota": "2GiB",
     "site[].compression.codings": ["zstd", "br", "gzip"],
     "listen[].address": "127.0.0.1:8080",

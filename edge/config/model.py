@@ -58,6 +58,14 @@ class Admin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """What may be pushed to the node; no path means nothing."""
+
+    path: Path | None
+    max_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """One origin and the way to it, in seconds."""
 
@@ -199,6 +207,7 @@ class Config:
     cache: Cache
     acme: Acme
     admin: Admin
+    push: Push
     origins: Mapping[str, Origin]
     sites: tuple[Site, ...]
     limits: Limits
@@ -222,6 +231,7 @@ def build(values: Mapping[Keys, Value], places: Mapping[str, str]) -> Config:
         cache=_made(Cache, values, ("cache",)),
         acme=_made(Acme, values, ("acme",)),
         admin=_made(Admin, values, ("admin",)),
+        push=_made(Push, values, ("push",)),
         origins={str(name): _made(Origin, values, ("origins", name)) for name in _members(values, "origins")},
         sites=tuple(_made(Site, values, ("site", index)) for index in _members(values, "site")),
         limits=_made(Limits, values, ("limits",)),

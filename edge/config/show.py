@@ -18,7 +18,7 @@ def _lines(config: Config) -> Iterator[str]:
     yield from _settings("", config)
     for listener in config.listeners:
         yield from ("", "[[listen]]", *_settings("listen[]", listener))
-    for table in ("cache", "acme", "admin"):
+    for table in ("cache", "acme", "admin", "push"):
         yield from ("", f"[{table}]", *_settings(table, getattr(config, table)))
     for name, origin in config.origins.items():
         yield from _origin(name, origin)

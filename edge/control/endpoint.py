@@ -71,8 +71,10 @@ def route(endpoint: Endpoint, tokens: Tokens | None) -> web.RouteDef:
     )  # fmt: skip
 
 
-async def read_json(request: web.Request, kind: type[Content]) -> Content | web.Response:
-    """Return the content of a request as `kind`, or the problem with it."""
+async def read_json(request: web.Request, kind: type[Content], *, most: int = MAX_CONTENT) -> Content | web.Response:
+    """Return the content of a request, at most `most` octets, as `kind`, or the problem with it."""
+    if most != MAX_CONTENT:
+        request = request.clone(client_max_size=most)
     if request.content_type != "application/json":
         return problem(415, "The content has to be application/json.", {"Accept": "application/json"})
     try:

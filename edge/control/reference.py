@@ -4,7 +4,15 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from edge.control import compatible, event_endpoints, inquiry_endpoints, purge_endpoints, push_endpoints, routes
+from edge.control import (
+    compatible,
+    event_endpoints,
+    inquiry_endpoints,
+    publish_endpoints,
+    purge_endpoints,
+    push_endpoints,
+    routes,
+)
 from edge.control.endpoint import Endpoint, statuses
 
 _INTRODUCTION = """\
@@ -33,6 +41,7 @@ def _every_endpoint() -> Iterator[Endpoint]:
     nobody: Any = None
     yield from routes.endpoints(nobody)
     yield from purge_endpoints.endpoints(nobody, nobody)
+    yield from publish_endpoints.endpoints(nobody)
     yield from inquiry_endpoints.endpoints(nobody)
     yield from event_endpoints.endpoints(nobody)
     yield from push_endpoints.endpoints(nobody)

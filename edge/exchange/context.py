@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 
 from edge.clock import Clock
 from edge.exchange.making import Making
+from edge.exchange.published import NothingPublished
 from edge.exchange.tunnel_limits import TunnelLimits
 from edge.exchange.unwritten import UnwrittenPurges
 from edge.exchange.variants import Variants
-from edge.ports import Challenges, Codecs, Purges, Ring, Store, Telemetry, Upstream
+from edge.ports import Challenges, Codecs, Published, Purges, Ring, Store, Telemetry, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Context:
     codecs: Codecs | None = None
     may_debug: Callable[[bytes], bool] = lambda _token: False
     challenges: Challenges | None = None
+    published: Published = field(default_factory=NothingPublished)
 
     variants: Variants = field(init=False)
 

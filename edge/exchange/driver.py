@@ -43,6 +43,7 @@ from edge.exchange.forward import Forwarded, forwarded_fields, hops_left
 from edge.exchange.limited import Limited
 from edge.exchange.plan import Failed, is_held, plan
 from edge.exchange.prepared import PreparedAnswers
+from edge.exchange.published import serve_published
 from edge.exchange.purged import invalidate_groups, lookup, may_purge, purge_target
 from edge.exchange.pushing import Pushing
 from edge.exchange.ranging import Ranging
@@ -92,7 +93,7 @@ class Driver:
         self._tunnels = Tunnels(context)
         self.pushing = Pushing(sites, context, self._fence)
         self.explaining = Explaining(sites, context, self._learned)
-        self.prepared = PreparedAnswers(sites, context.store, context.purges, context.node)
+        self.prepared = PreparedAnswers(sites, context.store, context.purges, context.node, context.published)
         self._short = ShortWay(
             sites, context, self._collapsing, self._learned, self._fence,
             prepared=self.prepared, revalidating=Revalidating(context, self._asking, self._filling), go_on=self._go_on, ended=self._ended,
@@ -275,7 +276,8 @@ class Driver:
             return
         ex.key = cache_key(ex.target, site.key)
         if request.method in FROM_CACHE:
-            await self._from_cache(ex)
+            if not await serve_published(self._context.published, ex, self._context.clock.now()):
+                await self._from_cache(ex)
         else:
             await self._write_through(ex)
 

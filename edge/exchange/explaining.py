@@ -127,6 +127,8 @@ class Explaining:
         told.is_owner = self._context.ring is None or self._context.ring.owner(key) is None
         if request.method not in FROM_CACHE:
             return told.ends("forward", fwd=Fwd.METHOD.value)
+        if self._context.published.covers(site.name, request.target.path):
+            return told.ends("hit", detail=Detail.PUBLISHED.value)
         usable = self._usable(told, originals(await self._context.store.lookup(key)))
         rules = site.compression
         selecting = request if rules is None or not rules.origin else request.with_fields(offering(request.fields))

@@ -16,11 +16,12 @@ from edge.caching.vary import normalised
 from edge.exchange.deliver import not_modified
 from edge.exchange.exchange import Exchange, with_own_fields
 from edge.exchange.plan import NotModified, condition
+from edge.exchange.published import NothingPublished, PublishedAnswers, ReadyPublished
 from edge.exchange.purged import is_unpurged
 from edge.exchange.site import Sites
 from edge.exchange.variants import Shown
 from edge.policy.key import apply_query, cache_key
-from edge.ports import Purges, Record, Second, Store, Token
+from edge.ports import Published, Purges, Record, Second, Store, Token
 from edge.semantics.messages import Request, Response
 
 #: Request fields that give more than the key and the nominated fields a say in the answer.
@@ -47,11 +48,12 @@ class Prepared:
     """
 
     __slots__ = (
-        "_base_age", "_content", "_epoch", "_form", "_is_304", "_is_offering", "_lifetime", "_node", "_purges", "_scheme",
-        "_shared", "_since", "_site", "_source", "_store", "_token", "_unmodified", "_used", "body", "stored",
+        "_base_age", "_content", "_epoch", "_form", "_is_304", "_is_offering", "_lifetime", "_node", "_path", "_published",
+        "_purges", "_scheme", "_shared", "_since", "_site", "_source", "_store", "_token", "_unmodified", "_used", "body",
+        "stored",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that was decided for one answer, and by whom
         self,
         store: Store,
         purges: Purges,
@@ -61,6 +63,8 @@ class Prepared:
         shown: Shown,
         token: Token,
         content: bytes,
+        *,
+        published: Published,
     ) -> None:
         """Keep what was `shown` of the stored response `source`."""
         self._store, self._purges, self._node, self._site, self._token = store, purges, node, ex.site, token
@@ -68,7 +72,7 @@ class Prepared:
         self._form = self._form_for(ex.request)
         self._is_offering = ex.selecting is not ex.request
         self._shared, self._epoch = purges.shared, ex.epoch
-        self._scheme = ex.target.scheme
+        self._scheme, self._path, self._published = ex.target.scheme, ex.target.path, published
         self.stored = stored
         self.body = self._content = content
         self._is_304, self._unmodified = False, self
@@ -110,7 +114,7 @@ class Prepared:
 
     def _is_purged(self) -> bool:
         epoch = self._purges.current()
-        if not is_unpurged(self._purges, self.stored):
+        if not is_unpurged(self._purges, self.stored) or self._published.covers(self._site.name, self._path):
             return True
         self._epoch = epoch
         return False
@@ -153,8 +157,12 @@ class Prepared:
 class PreparedAnswers:
     """The ready answers of a node, by key."""
 
-    def __init__(self, sites: Sites, store: Store, purges: Purges, node: bytes) -> None:
+    def __init__(
+        self, sites: Sites, store: Store, purges: Purges, node: bytes, published: Published | None = None
+    ) -> None:
         self._sites = sites
+        self._published = published or NothingPublished()
+        self._answers = PublishedAnswers(self._published, purges, node)
         self._store = store
         self._purges = purges
         self._node = node
@@ -172,18 +180,22 @@ class PreparedAnswers:
         if token is None or body is None or stored.complete_length != len(body):
             return
         others = [one for one in self._by_key.pop(ex.key, ()) if one.is_held and not one.matches(ex.request)]
-        made = Prepared(self._store, self._purges, self._node, ex, source, shown, token, body)
+        made = Prepared(
+            self._store, self._purges, self._node, ex, source, shown, token, body, published=self._published
+        )  # fmt: skip
         self._by_key[ex.key] = [made, *others[: _VARIANTS - 1]]
         if len(self._by_key) > _KEYS:
             del self._by_key[next(iter(self._by_key))]
 
-    def find(self, request: Request) -> Prepared | None:
+    def find(self, request: Request) -> Prepared | ReadyPublished | None:
         """Return the ready answer to a request, None when the full path must make one."""
-        if not self._by_key or not is_plain(request, _DECIDING):
+        if not (self._by_key or self._published.sites) or not is_plain(request, _DECIDING):
             return None
         site = self._sites.of(request.target)
         if site is None:
             return None
+        if site.name in self._published.sites and self._published.covers(site.name, request.target.path):
+            return self._answers.find(request, site) if is_plain(request) else None
         key = cache_key(apply_query(request.target, site.key), site.key)
         for prepared in self._by_key.get(key, ()):
             if prepared.matches(request):

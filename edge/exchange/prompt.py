@@ -87,18 +87,22 @@ class PromptHits:
         self._context, self._prepared, self._ended = context, prepared, ended
         self._shapes: dict[tuple[object, ...], StoredShape] = {}
 
-    def selected(self, request: Request, site: Site, found: Sequence[StoredResponse]) -> StoredResponse | None:
-        """Return the one of `found` for a plain GET request, None unless it is clear which, all there, and unpurged."""
+    def selected(
+        self, request: Request, site: Site, found: Sequence[StoredResponse], epoch: int
+    ) -> StoredResponse | None:
+        """Return the one of what was `found` at `epoch` for a plain GET request.
+
+        None unless it is clear which, all there, and unpurged.
+        """
         stored, purges = _selected(request, found, site.compression), self._context.purges
         if stored is None or not stored.is_complete:
             return None
-        epoch = purges.current()
         for each in found:
             if each.epoch != epoch and not is_unpurged(purges, each):
                 return None
         return stored
 
-    def answer(
+    def answer(  # noqa: PLR0913, PLR0917 - called for each request, where a record of these would cost
         self,
         request: Request,
         responder: PromptResponder,
@@ -108,10 +112,11 @@ class PromptHits:
         key: bytes,
         stored: StoredResponse,
         found: Sequence[StoredResponse],
+        epoch: int,
     ) -> bool:
-        """Answer a plain GET request for `key` with `stored`, selected from what is `found`; return whether it could."""
+        """Answer a plain GET request for `key` with `stored`, selected from what was `found` at `epoch`; return whether it could."""
         context = self._context
-        now, epoch = context.clock.now(), context.purges.current()
+        now = context.clock.now()
 
         def exchange() -> Exchange:
             ex = Exchange(

@@ -137,23 +137,26 @@ class ShortWay:
         key = cache_key(target, site.key)
         if context.ring is not None and context.ring.owner(key) is not None:
             return False
+        epoch, published = context.purges.current(), context.published
+        if site.name in published.sites and published.covers(site.name, request.target.path):
+            return False
         found = context.store.lookup_nowait(key)
         if found is None:
             return False
         if not found:
-            return self._ask(request, target, key, site, responder, client, over)
-        stored = self._prompt.selected(request, site, found)
+            return self._ask(request, target, key, site, responder, client, over, epoch)
+        stored = self._prompt.selected(request, site, found, epoch)
         if stored is None:
             return False
-        if self._prompt.answer(request, responder, client, site, target, key, stored, found):
+        if self._prompt.answer(request, responder, client, site, target, key, stored, found, epoch):
             over()
             return True
         decision = reuse.decide(request, stored, now=context.clock.now(), rules=site.reuse_rules)
         if not isinstance(decision, Validate) or not has_validator(stored):
             return False
-        return self._ask(request, target, key, site, responder, client, over, (stored, decision))
+        return self._ask(request, target, key, site, responder, client, over, epoch, (stored, decision))
 
-    def _ask(
+    def _ask(  # noqa: PLR0913, PLR0917 - called for each request, where a record of these would cost
         self,
         request: Request,
         target: Target,
@@ -162,6 +165,7 @@ class ShortWay:
         responder: PromptResponder,
         client: str,
         over: Callable[[], None],
+        epoch: int,
         validates: Validates | None = None,
     ) -> bool:
         context, now = self._context, self._context.clock.now()
@@ -171,7 +175,7 @@ class ShortWay:
         asked.is_alone = is_uncacheable or not site.collapse
         if not asked.is_alone and self._collapsing.is_asked(key):
             return False
-        asked.mark, asked.epoch = self._fence.mark, context.purges.current()
+        asked.mark, asked.epoch = self._fence.mark, epoch
         if validates is not None:
             asked.validates = validates
             asked.fields = conditional_fields(shape.fields, validates[0])

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from edge.errors import StoreError
 from edge.policy.purging import EVERYTHING, Labels, Mode, Purge, PurgeTable, Selector, Verdict
@@ -24,8 +25,9 @@ class LocalEpoch:
 class NodePurges:
     """The rules of the log at hand, brought up to date whenever the shared epoch says that there are more."""
 
-    def __init__(self, purge_log: PurgeLog, shared: SharedEpoch) -> None:
-        """Take in what the log has; `shared` is the one that the log tells."""
+    def __init__(self, purge_log: PurgeLog, shared: SharedEpoch, changed: Callable[[], None] = lambda: None) -> None:
+        """Take in what the log has; `shared` is the one that the log tells, and `changed` is called when there is more."""
+        self._changed = changed
         self.log = purge_log
         self.shared = shared
         self._reader = Reader(purge_log.path)
@@ -72,6 +74,7 @@ class NodePurges:
             # What cannot be read may be about anything.
             log.error("the purge log cannot be read on, all that is stored is purged: %s", error)  # noqa: TRY400 - no bug
             self._table.apply(Purge(epoch, 0.0, Mode.HARD, (EVERYTHING,)))
+        self._changed()
         # The newest may be covered by one that is left of a shorter log.
         self._table.epoch = max(self._table.epoch, min(self._reader.epoch, epoch))
         if self._table.epoch < epoch:

@@ -10,7 +10,7 @@ from edge.config.schema import BY_PATH, REQUIRED, SENTENCES, SETTINGS, TABLES, U
 ROOT = Path(__file__).parents[2]
 MODELS = {
     "": model.Config, "listen[]": model.Listener, "cache": model.Cache, "acme": model.Acme, "admin": model.Admin,
-    "limits": model.Limits, "origins.NAME": model.Origin, "site[]": model.Site,
+    "push": model.Push, "limits": model.Limits, "origins.NAME": model.Origin, "site[]": model.Site,
     "site[].key": model.SiteKey, "site[].ttl": model.SiteTtl,
     "site[].range": model.SiteRange, "site[].compression": model.SiteCompression, "watchdog": model.Watchdog, "log": model.Log,
 }  # fmt: skip
@@ -18,7 +18,7 @@ MODELS = {
 
 def test_the_model_has_an_attribute_for_each_setting_and_no_other():
     tables = {
-        "listeners", "cache", "acme", "admin", "origins", "sites", "limits", "watchdog", "log", "places", *model.NESTED,
+        "listeners", "cache", "acme", "admin", "push", "origins", "sites", "limits", "watchdog", "log", "places", *model.NESTED,
     }  # fmt: skip
     for table, record in MODELS.items():
         names = {field.name for field in dataclasses.fields(record)} - tables

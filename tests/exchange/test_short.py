@@ -5,12 +5,13 @@ import asyncio
 import pytest
 
 from edge.errors import UpstreamClosed, UpstreamTimeout
+from edge.exchange.unwritten import UnwrittenPurges
 from edge.semantics.dates import format_date
 from edge.semantics.messages import Response
 from edge.testing.clock import ManualClock
 from edge.testing.responder import RecordingResponder
 from edge.testing.upstream import Answer, ScriptedUpstream
-from tests.exchange.world import FRESH, World
+from tests.exchange.world import FRESH, Page, World
 
 
 class Short:
@@ -187,3 +188,20 @@ async def test_more_shapes_than_are_remembered_are_still_answered() -> None:
         responder, over = short.begin((b"user-agent", b"n%d" % number), path=b"/%d" % number)
         await over.wait()
         assert responder.head.fields.get(b"via") == b"1.1 n%d, 1.1 edge" % number
+
+
+async def test_what_another_worker_has_published_is_seen_before_what_is_stored() -> None:
+    short = Short()
+    await short.world.warm(Answer(fields=[FRESH, short.date], content=[b"old"]))
+    assert short.begin() is not None
+    context, page = short.world.driver._context, Page(short.world.store, short.world.stored()[0])
+
+    class Behind(UnwrittenPurges):
+        """Purges that learn of a publication only when they are asked."""
+
+        def current(self) -> int:
+            object.__setattr__(context, "published", page)
+            return super().current()
+
+    object.__setattr__(context, "purges", Behind())
+    assert short.begin() is None

@@ -8,10 +8,11 @@ from edge.caching.stored import StoredResponse
 from edge.codecs.streams import NodeCodecs
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
+from edge.exchange.published import NothingPublished
 from edge.exchange.site import Site, Sites
 from edge.policy.key import KeyPolicy, cache_key
 from edge.policy.profile import SAFE, Profile
-from edge.ports import Record
+from edge.ports import Closable, Record
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request, Response
 from edge.semantics.target import Target
@@ -71,6 +72,24 @@ class Got:
 
     def field(self, name: bytes) -> bytes | None:
         return self.head.fields.get(name)
+
+
+class Page(NothingPublished):
+    """One stored response, published at every path."""
+
+    sites = ("a.test",)
+
+    def __init__(self, store: MemoryStore, stored: StoredResponse) -> None:
+        self._store, self._stored = store, stored
+
+    def covers(self, *_) -> bool:
+        return True
+
+    def find(self, *_) -> StoredResponse:
+        return self._stored
+
+    def open(self, stored: StoredResponse, start: int, end: int) -> Closable:
+        return self._store.open(stored, start, end)
 
 
 class World:

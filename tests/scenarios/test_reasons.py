@@ -33,7 +33,7 @@ from edge.testing.store import MemoryStore, MemoryWriter
 from edge.testing.upstream import Answer
 from tests.exchange.test_ranging import RULES, RangeOrigin
 from tests.exchange.test_variants import RULES as COMPRESSION
-from tests.exchange.world import ETAG, FRESH, STALE, Got, World
+from tests.exchange.world import ETAG, FRESH, STALE, Got, Page, World
 from tests.scenarios.visiting import Visitor, get, message, post
 
 #: What no exchange is told with: functions raise it, and who calls them answers with a token that says more.
@@ -273,6 +273,16 @@ class Failing(MemoryStore):
 async def a_stored_response_that_cannot_be_read(world: World) -> Got:
     await world.warm(Answer(fields=[FRESH], content=[b"x" * (1 << 20)]))
     return await world.get()
+
+
+@plays("published")
+async def a_page_that_is_published_here(world: World) -> Got:
+    await world.warm(WHOLE)
+    object.__setattr__(world.driver._context, "published", Page(world.store, world.stored()[0]))
+    assert_documented("published", await told_by(world))
+    got = await world.get(path=b"/nobody-asked-for-it")
+    assert (got.content, world.asked) == (b"hello", [])
+    return got
 
 
 def failing(token: str, error: EdgeError) -> None:
