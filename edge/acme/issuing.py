@@ -27,6 +27,8 @@ Challenge = Literal["http-01", "tls-alpn-01"]
 
 _USER_AGENT = "foreland"
 _ANSWER_SECONDS, _ORDER_SECONDS = 30, 180
+# So often is a request sent with other nonces; each time the library tries twice.
+_NONCES = 8
 # RFC 8737 §6.1.
 _ACME_IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
 _A_WEEK = timedelta(days=7)
@@ -66,6 +68,19 @@ class Authority:
     challenges: tuple[Challenge, ...]
 
 
+class _Network(client.ClientNetwork):
+    """Sends what is signed; again with another nonce when one is refused (RFC 8555 §6.5), which the library does once."""
+
+    def post(self, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - as the library has it
+        for _ in range(_NONCES - 1):
+            try:
+                return super().post(*args, **kwargs)
+            except messages.Error as error:
+                if error.code != "badNonce":
+                    raise
+        return super().post(*args, **kwargs)
+
+
 def issue(authority: Authority, folder: Folder, names: tuple[str, ...]) -> None:
     """Order a certificate for `names` and put it, behind its new key, in its file.
 
@@ -90,7 +105,7 @@ def issue(authority: Authority, folder: Folder, names: tuple[str, ...]) -> None:
 
 def _account(authority: Authority, folder: Folder) -> client.ClientV2:
     """Return a client with the account of the key that is kept, made if there is none."""
-    network = client.ClientNetwork(_account_key(folder), alg=ES256, user_agent=_USER_AGENT, timeout=_ANSWER_SECONDS)
+    network = _Network(_account_key(folder), alg=ES256, user_agent=_USER_AGENT, timeout=_ANSWER_SECONDS)
     if authority.ca_file is not None:
         network.verify_ssl = str(authority.ca_file)  # type: ignore[assignment]  # given to requests, which takes both
     account = client.ClientV2(client.ClientV2.get_directory(authority.directory, network), network)

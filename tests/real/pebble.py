@@ -82,7 +82,7 @@ async def pebble(folder: Path, *, seconds: int = 86_400 * 90) -> AsyncIterator[P
 @asynccontextmanager
 async def _running(command: list[str], log: Path) -> AsyncIterator[None]:
     # It refuses what is good now and then, and takes its time, both of which would only make these tests slower.
-    environ = os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0"}
+    environ = os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0", "PEBBLE_WFE_NONCEREJECT": "30"}
     with log.open("ab") as file:
         process = await asyncio.create_subprocess_exec(*command, stdout=file, stderr=file, env=environ)
     try:

@@ -60,7 +60,7 @@ class Node:
         """Return what has been said when a line like this has been."""
         assert self.process.stderr is not None
         try:
-            # Pebble refuses one nonce in twenty, and a refusal is waited out for a minute.
+            # A refusal is waited out for a minute.
             async with asyncio.timeout(3 * STUCK):
                 while re.search(pattern, self.said) is None:
                     line = await self.process.stderr.readline()
