@@ -8,7 +8,7 @@ from edge.errors import UpstreamTimeout
 from edge.semantics.dates import format_date
 from edge.testing.responder import RecordingResponder
 from edge.testing.upstream import Answer
-from tests.exchange.test_short import Short
+from tests.exchange.test_short import Short, followed
 from tests.exchange.world import ETAG
 
 BRIEF = (b"cache-control", b"max-age=1, stale-if-error=60")
@@ -100,17 +100,7 @@ async def test_followers_get_what_was_freshened() -> None:
     short, gate = await stale(ETAG), asyncio.Event()
     fresh = (b"cache-control", b"max-age=60")
     short.world.upstream.answers(Answer(304, [ETAG, fresh], head_after=gate))
-    first = short.begin()
-    assert first is not None
-    assert short.begin() is None
-    async with asyncio.TaskGroup() as group:
-        follower = group.create_task(short.world.get())
-        for _ in range(20):
-            await asyncio.sleep(0)
-        gate.set()
-    await first[1].wait()
-    await short.world.settle()
-    assert bytes(first[0].content) == follower.result().content == b"hello"
+    await followed(short, gate)
     assert len(short.world.asked) == 1
     short.world.assert_idle()
 

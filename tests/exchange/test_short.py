@@ -11,7 +11,7 @@ from edge.semantics.messages import Response
 from edge.testing.clock import ManualClock
 from edge.testing.responder import RecordingResponder
 from edge.testing.upstream import Answer, ScriptedUpstream
-from tests.exchange.world import FRESH, Page, World
+from tests.exchange.world import FRESH, Got, Page, World, turns
 
 
 class Short:
@@ -38,21 +38,25 @@ class Short:
         return responder, list(self.world.telemetry.records[-1].trace)
 
 
-async def test_a_follower_makes_the_lead_fill_for_both() -> None:
-    short, gate = Short(), asyncio.Event()
-    short.world.upstream.answers(Answer(fields=[FRESH, short.date], content=[b"hello"], head_after=gate))
+async def followed(short: Short, gate: asyncio.Event) -> Got:
+    """Return what a client gets that asks while the origin is held at `gate`; the one that led gets the same content."""
     first = short.begin()
     assert first is not None
     assert short.begin() is None
     async with asyncio.TaskGroup() as group:
         follower = group.create_task(short.world.get())
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await turns()
         gate.set()
     await first[1].wait()
     await short.world.settle()
     assert bytes(first[0].content) == follower.result().content == b"hello"
-    assert "collapsed" in follower.result().cache_status
+    return follower.result()
+
+
+async def test_a_follower_makes_the_lead_fill_for_both() -> None:
+    short, gate = Short(), asyncio.Event()
+    short.world.upstream.answers(Answer(fields=[FRESH, short.date], content=[b"hello"], head_after=gate))
+    assert "collapsed" in (await followed(short, gate)).cache_status
     assert len(short.world.asked) == 1
     short.world.assert_idle()
 
