@@ -203,6 +203,14 @@ class Token(Protocol):
         ...
 
 
+class Again(Protocol):
+    """A small content, wherever it lies when it is read."""
+
+    def read(self) -> Piece | None:
+        """Return the whole of it; None when it would have to be waited for, is damaged, or gone."""
+        ...
+
+
 class Store(Protocol):
     """Where stored responses are kept."""
 
@@ -272,6 +280,17 @@ class Store(Protocol):
 
     def token(self, key: bytes) -> Token | None:
         """Return what says for how long `lookup` of `key` finds the same; None when that is not in memory."""
+        ...
+
+    def watch(self, key: bytes, found: Sequence[StoredResponse]) -> Token | None:
+        """Return what says for how long `lookup` of `key` finds what `lookup_nowait` has just `found`.
+
+        Unlike `token`, it outlasts the room for them in memory.  None when nobody can say.
+        """
+        ...
+
+    def again(self, stored: StoredResponse) -> "Again | None":
+        """Return what reads the whole of a small content again and again; None when it is not small."""
         ...
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:
@@ -431,13 +450,22 @@ Second = tuple[int, int]
 
 
 class ReadyAnswer(Protocol):
-    """The whole answer to a plain GET request, at hand for as long as it is what the exchange would answer."""
+    """The whole answer to a plain GET request, at hand for as long as it is what the exchange would answer.
 
-    body: bytes
+    Attributes:
+        body: its content, None when that is read whenever it is asked for; it may change whenever the head is made.
+        length: octets of the content.
+    """
 
-    @property
-    def is_held(self) -> bool:
-        """Whether the store keeps it in memory still."""
+    body: bytes | None
+    length: int
+
+    def read(self) -> Piece | None:
+        """Return a content that is not at hand; None when the full path must."""
+        ...
+
+    def keeps(self) -> bool:
+        """Let go of a content that the store has let go of; return whether there is an answer still."""
         ...
 
     def second(self, now: float) -> Second | None:

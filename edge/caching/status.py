@@ -1,6 +1,7 @@
 """The Cache-Status field (RFC 9211)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from edge.caching.reuse import Fwd
 
@@ -32,3 +33,9 @@ class CacheStatus:
         if self.detail:
             parts.append(b"detail=" + self.detail.encode("ascii"))
         return b"; ".join(parts)
+
+
+@lru_cache(4096)
+def hit_status(node: bytes, ttl: int) -> bytes:
+    """Return the member of the cache called `node` for a hit that is fresh for `ttl` more seconds, encoded."""
+    return CacheStatus(None, ttl=ttl).encoded(node)

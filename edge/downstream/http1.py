@@ -226,7 +226,7 @@ class Http1(asyncio.Protocol):
             and self._served + 1 < self._limits.requests_per_connection
         )
 
-    def _write_ready(self, pieces: tuple[bytes, ...] | None) -> bool:
+    def _write_ready(self, pieces: tuple[Piece, ...] | None) -> bool:
         """Send a ready answer if there is one."""
         if pieces is None:
             return False
@@ -254,7 +254,7 @@ class Http1(asyncio.Protocol):
             self._write_ready((b"".join(pieces),))
         return data[at:]
 
-    def _ready(self, raw: bytes) -> tuple[bytes, ...] | None:
+    def _ready(self, raw: bytes) -> tuple[Piece, ...] | None:
         """Return the ready answer to the head that `raw` may be, None when there is none."""
         known = self._listener.by_octets(raw, self._client, self._listener.date)
         if known is not None or (head := self._intake.lone_head(raw)) is None:

@@ -18,7 +18,7 @@ from edge.downstream.tls import Tls
 from edge.downstream.tls_contexts import TlsContexts
 from edge.errors import DownstreamError
 from edge.policy.limits import Limits
-from edge.ports import PromptResponder, Responder, Source
+from edge.ports import Piece, PromptResponder, Responder, Source
 from edge.semantics.dates import format_date
 from edge.semantics.messages import Request
 
@@ -215,7 +215,7 @@ class Listener:
         if not self._connections:
             self._empty.set()
 
-    def by_request(self, raw: bytes, head: Head, client: str) -> tuple[bytes, ...] | None:
+    def by_request(self, raw: bytes, head: Head, client: str) -> tuple[Piece, ...] | None:
         """Return the ready answer to a parsed head, None when the handler must answer it."""
         return None if self._ready is None else self._ready.by_request(raw, head, client, self.date)
 

@@ -11,7 +11,8 @@ from edge.clock import Clock
 from edge.downstream.head import Head
 from edge.downstream.http2.encoding import final_block
 from edge.downstream.response import final_head
-from edge.ports import ReadyAnswer, Second
+from edge.ports import Piece, ReadyAnswer, Second
+from edge.rounds import Rounds
 from edge.semantics.messages import Request, Response
 
 #: Returns the ready answer to a request, None when there is none.
@@ -19,45 +20,62 @@ Find = Callable[[Request], ReadyAnswer | None]
 #: Told of each answer given: the answer, the request, the client, and the time.
 Told = Callable[[ReadyAnswer, Request, str, float], None]
 
-#: Returns an answer as it goes out: its head, its content, and where the time is to be had.
-Render = Callable[[Response, bytes, Callable[[], bytes]], tuple[bytes, ...]]
+#: Returns a head as it goes out, with the length of the content and where the time is to be had.
+Render = Callable[[Response, int, Callable[[], bytes]], bytes]
 
-# Longer heads are rarely repeated, and so many of them are remembered.
-_LONGEST, _HEADS = 2048, 4096
-# Head and content up to this together are written as one piece.
+# Longer heads are rarely repeated; so many of them are remembered, with so many octets.
+_LONGEST, _HEADS, _OCTETS = 2048, 16384, 8 << 20
+# Head and content up to this together are written as one piece, in HTTP/1.1.
 _JOIN = 16 << 10
 
 
-def http1_pieces(head: Response, body: bytes, date: Callable[[], bytes]) -> tuple[bytes, ...]:
-    """Return an answer in HTTP/1.1."""
-    written = final_head(head, len(body), date)
-    return (written + body,) if len(body) <= _JOIN else (written, body)
-
-
-def http2_pieces(head: Response, body: bytes, date: Callable[[], bytes]) -> tuple[bytes, ...]:
-    """Return the header block and the content of an answer in HTTP/2."""
-    return final_block(head, len(body), date), body
-
-
 class _Rendered:
-    """An answer as it goes out in one second of its age."""
+    """An answer as it goes out in one second of its age.
 
-    __slots__ = ("answer", "pieces", "render", "second")
+    Attributes:
+        answer: what it is.
+        render: how its head is made.
+        heads: the request heads that get it.
+    """
+
+    __slots__ = ("_head", "_joins", "_pieces", "_second", "answer", "heads", "render")
 
     def __init__(self, answer: ReadyAnswer, render: Render) -> None:
         self.render = render
         self.answer = answer
-        self.second: Second | None = None
-        self.pieces: tuple[bytes, ...] = ()
+        self.heads: set[bytes] = set()
+        self._second: Second | None = None
+        self._joins = render is final_head and answer.length <= _JOIN
+        # With the content, unless that has to be read.
+        self._pieces: tuple[Piece, ...] | None = ()
+        self._head = b""
 
-    def at(self, now: float, date: Callable[[], bytes]) -> tuple[bytes, ...] | None:
-        second = self.answer.second(now)
+    def at(self, now: float, date: Callable[[], bytes]) -> tuple[Piece, ...] | None:
+        """Return what to write at `now`; None when the full path must answer."""
+        answer = self.answer
+        second = answer.second(now)
         if second is None:
             return None
-        if second != self.second:
-            self.pieces = self.render(self.answer.head(second), self.answer.body, date)
-            self.second = second
-        return self.pieces
+        if second != self._second:
+            head = self.render(answer.head(second), answer.length, date)
+            self._pieces, self._head = None if answer.body is None else self._with(head, answer.body), head
+            self._second = second
+        if self._pieces is not None:
+            return self._pieces
+        body = answer.read()
+        return None if body is None else self._with(self._head, body)
+
+    def _with(self, head: bytes, body: Piece) -> tuple[Piece, ...]:
+        return (b"".join((head, body)),) if self._joins else (head, body)
+
+    def keeps(self) -> bool:
+        """Let go of a content that the store has let go of; return whether there is an answer still."""
+        answer = self.answer
+        if not answer.keeps():
+            return False
+        if self._pieces is not None and answer.body is None:
+            self._pieces = None
+        return True
 
 
 class ReadyTable:
@@ -70,6 +88,8 @@ class ReadyTable:
         self._told = told
         self._clock = clock
         self._by_head: dict[bytes, tuple[_Rendered, Request]] = {}
+        self._octets = 0
+        self._rounds = Rounds[tuple[tuple[ReadyAnswer, Render], _Rendered]]()
         self._rendered: dict[tuple[ReadyAnswer, Render], _Rendered] = {}
 
     @property
@@ -77,7 +97,7 @@ class ReadyTable:
         """How many request heads are remembered."""
         return len(self._by_head)
 
-    def by_octets(self, raw: bytes, client: str, date: Callable[[], bytes]) -> tuple[bytes, ...] | None:
+    def by_octets(self, raw: bytes, client: str, date: Callable[[], bytes]) -> tuple[Piece, ...] | None:
         """Return what to write for a head that was answered before, None when it must be parsed."""
         entry = self._by_head.get(raw)
         if entry is None:
@@ -85,38 +105,53 @@ class ReadyTable:
         rendered, request = entry
         now = self._clock.now()
         pieces = rendered.at(now, date)
-        if pieces is None:
-            del self._by_head[raw]
-            self._rendered.pop((rendered.answer, rendered.render), None)
-        else:
+        if pieces is not None:
             self._told(rendered.answer, request, client, now)
+        elif rendered.answer.second(now) is None:
+            self._drop((rendered.answer, rendered.render))
         return pieces
 
-    def by_request(self, raw: bytes, head: Head, client: str, date: Callable[[], bytes]) -> tuple[bytes, ...] | None:
+    def by_request(self, raw: bytes, head: Head, client: str, date: Callable[[], bytes]) -> tuple[Piece, ...] | None:
         """Return what to write for a parsed head, None when the full path must answer; remembers its octets."""
         if head.wants_close or (answer := self._find(head.request)) is None:
             return None
-        render = http1_pieces if head.request.version < (2, 0) else http2_pieces
+        render = final_head if head.request.version < (2, 0) else final_block
         rendered = self._rendered.get((answer, render))
         if rendered is None:
             rendered = self._rendered[answer, render] = _Rendered(answer, render)
         now = self._clock.now()
         pieces = rendered.at(now, date)
         if pieces is None:
-            del self._rendered[answer, render]
+            if answer.second(now) is None:
+                self._drop((answer, render))
             return None
-        if len(raw) <= _LONGEST:
-            if len(self._by_head) >= _HEADS:
-                del self._by_head[next(iter(self._by_head))]
+        if len(raw) <= _LONGEST and raw not in self._by_head:
+            while len(self._by_head) >= _HEADS or self._octets > _OCTETS:
+                self._forget_oldest()
             self._by_head[raw] = (rendered, head.request)
+            rendered.heads.add(raw)
+            self._octets += len(raw)
         self._told(answer, head.request, client, now)
         return pieces
 
     def sweep(self) -> None:
-        """Forget what is no longer the answer, so that its content is not kept in memory for it."""
+        """Forget what is no longer the answer, some at a time, so that its content is not kept in memory for it."""
         now = self._clock.now()
-        gone = {answer for answer, _ in self._rendered if not answer.is_held or answer.second(now) is None}
-        self._rendered = {key: rendered for key, rendered in self._rendered.items() if key[0] not in gone}
-        if gone:
-            self._by_head = {raw: entry for raw, entry in self._by_head.items() if entry[0].answer not in gone}
+        for key, rendered in self._rounds.next(self._rendered.items()):
+            if rendered.answer.second(now) is None or not rendered.keeps():
+                self._drop(key)
         self._swept()
+
+    def _drop(self, key: tuple[ReadyAnswer, Render]) -> None:
+        rendered = self._rendered.pop(key, None)
+        if rendered is not None:
+            for raw in rendered.heads:
+                del self._by_head[raw]
+                self._octets -= len(raw)
+            rendered.heads.clear()
+
+    def _forget_oldest(self) -> None:
+        raw = next(iter(self._by_head))
+        rendered, _ = self._by_head.pop(raw)
+        rendered.heads.discard(raw)
+        self._octets -= len(raw)

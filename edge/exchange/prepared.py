@@ -1,8 +1,9 @@
-"""Ready answers: what the full path would send for a fresh hit in memory, kept so that nothing is decided again.
+"""Ready answers: what the full path would send for a fresh hit, kept so that nothing is decided again.
 
-A ready answer is made when the full path has answered a plain request with a fresh stored response.  It holds as long
-as the store knows that key by the same token and the lifetime lasts; what it sends is made by the same functions as
-the full path's, once for each second of age.  With it comes the 304 for clients that have the content already.
+A ready answer is made when a plain request was answered with a fresh stored response.  It holds as long as the store
+knows that key by the same token and the lifetime lasts; what it sends is made by the same functions as the full
+path's, once for each second of age, but for a content that is not in memory: that is read each time.  With it comes
+the 304 for clients that have the content already.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from copy import copy
 
 from edge.caching.coding import Form, form, offering
 from edge.caching.freshness import current_age, freshness
-from edge.caching.status import CacheStatus
+from edge.caching.status import hit_status
 from edge.caching.stored import StoredResponse
 from edge.caching.vary import normalised
 from edge.exchange.deliver import not_modified
@@ -21,7 +22,9 @@ from edge.exchange.purged import is_unpurged
 from edge.exchange.site import Sites
 from edge.exchange.variants import Shown
 from edge.policy.key import apply_query, cache_key
-from edge.ports import Published, Purges, Record, Second, Store, Token
+from edge.ports import Again, Piece, Published, Purges, Record, Second, Store, Token
+from edge.rounds import Rounds
+from edge.semantics.fields import FieldSection, Line
 from edge.semantics.messages import Request, Response
 
 #: Request fields that give more than the key and the nominated fields a say in the answer.
@@ -44,16 +47,17 @@ class Prepared:
 
     Attributes:
         stored: the stored response.
-        body: what is sent of its content, nothing with a 304.
+        body: what is sent of its content, nothing with a 304; None when that is not in memory.
+        length: octets of what is sent.
     """
 
     __slots__ = (
-        "_base_age", "_content", "_epoch", "_form", "_is_304", "_is_offering", "_lifetime", "_node", "_path", "_published",
-        "_purges", "_scheme", "_shared", "_since", "_site", "_source", "_store", "_token", "_unmodified", "_used", "body",
-        "stored",
+        "_again", "_age_at", "_base_age", "_epoch", "_form", "_is_304", "_is_offering", "_lifetime", "_lines", "_node", "_path", "_published",
+        "_purges", "_scheme", "_shared", "_since", "_site", "_source", "_status_at", "_store", "_token", "_unmodified", "_used", "body",
+        "length", "stored",
     )  # fmt: skip
 
-    def __init__(  # noqa: PLR0913 - all that was decided for one answer, and by whom
+    def __init__(
         self,
         store: Store,
         purges: Purges,
@@ -62,11 +66,10 @@ class Prepared:
         source: StoredResponse,
         shown: Shown,
         token: Token,
-        content: bytes,
         *,
         published: Published,
     ) -> None:
-        """Keep what was `shown` of the stored response `source`."""
+        """Keep what was `shown` of the stored response `source`, which is all there."""
         self._store, self._purges, self._node, self._site, self._token = store, purges, node, ex.site, token
         self._source, self._used, stored = source, shown.used, shown.stored
         self._form = self._form_for(ex.request)
@@ -74,8 +77,12 @@ class Prepared:
         self._shared, self._epoch = purges.shared, ex.epoch
         self._scheme, self._path, self._published = ex.target.scheme, ex.target.path, published
         self.stored = stored
-        self.body = self._content = content
+        self.body, self.length = store.at_hand(stored), stored.complete_length or 0
+        self._again: Again | None = None
         self._is_304, self._unmodified = False, self
+        # The head's, once it was made, with the places of what changes from second to second.
+        self._lines: list[Line] = []
+        self._age_at = self._status_at = 0
         self._lifetime = freshness(stored.status, stored.fields, stored.response_time, ex.site.freshness).lifetime
         self._since = stored.response_time
         self._base_age = current_age(stored, stored.response_time)
@@ -84,14 +91,21 @@ class Prepared:
         """Return the 304 in its place."""
         if self._unmodified is self:
             self._unmodified = answer = copy(self)
-            answer._is_304, answer.body = True, b""
+            answer._is_304, answer.body, answer.length = True, b"", 0
+            answer._lines = []
         return self._unmodified
 
-    @property
-    def is_held(self) -> bool:
-        """Whether the store has it in memory still, content and all."""
-        stored = self.stored
-        return self._token.is_current and self._store.at_hand(stored) is self._content
+    def keeps(self) -> bool:
+        """Let go of a content that is not in memory any more; return whether this is what a lookup finds."""
+        if self.body and self._store.at_hand(self.stored) is not self.body:
+            self.body = None
+        return self._token.is_current
+
+    def read(self) -> Piece | None:
+        """Return a content that is not at hand; None when it would have to be waited for, is damaged, or gone."""
+        if self._again is None:
+            self._again = self._store.again(self.stored)
+        return None if self._again is None else self._again.read()
 
     def matches(self, request: Request) -> bool:
         """Return whether the request selects this response (RFC 9111 §4.1)."""
@@ -123,14 +137,28 @@ class Prepared:
         """Return the head as the full path makes it."""
         age, ttl = second
         stored = self.stored
-        # Once for each second in which it is asked for, which is enough to be told from what is not.
-        self._store.visit(stored)
         self._used()
-        fields = stored.fields.replacing(b"age", b"%d" % age)
-        status = CacheStatus(None, ttl=ttl).encoded(self._node)
-        shown = not_modified(fields) if self._is_304 else Response(stored.status, fields, stored.reason)
-        own = with_own_fields(shown.fields, self._site, self._scheme, self._node, status, "HIT")
-        return shown.with_fields(own)
+        if not self._is_304:
+            self.body = self._store.at_hand(stored)
+        if self.body is not None:
+            # Once for each second in which it is asked for, which is enough to be told from what is not.
+            self._store.visit(stored)
+        lines = self._lines or self._made_lines()
+        lines[self._age_at] = b"age", b"%d" % age
+        lines[self._status_at] = b"cache-status", hit_status(self._node, ttl)
+        fields = FieldSection(lines)
+        return Response(304, fields) if self._is_304 else Response(stored.status, fields, stored.reason)
+
+    def _made_lines(self) -> list[Line]:
+        fields = self.stored.fields.replacing(b"age", b"")
+        shown = not_modified(fields).fields if self._is_304 else fields
+        own = with_own_fields(shown, self._site, self._scheme, self._node, hit_status(self._node, ttl=0), "HIT")
+        self._lines = lines = list(own)
+        names = [name for name, _ in lines]
+        self._age_at = names.index(b"age")
+        # The last: those before it are of caches that the response has passed.
+        self._status_at = len(names) - 1 - names[::-1].index(b"cache-status")
+        return lines
 
     def record(self, request: Request, client: str, now: float) -> Record:
         """Return what telemetry is told of one exchange."""
@@ -139,12 +167,12 @@ class Prepared:
             request=request,
             status=304 if self._is_304 else self.stored.status,
             trace=TRACE,
-            cache_status=CacheStatus(None, ttl=second[1]).encoded(self._node),
+            cache_status=hit_status(self._node, second[1]),
             outcome="HIT",
             detail="",
             client=client,
             site=self._site.name,
-            bytes_out=len(self.body),
+            bytes_out=self.length,
             began=now,
             seconds=0.0,
             first_byte_seconds=0.0,
@@ -167,22 +195,29 @@ class PreparedAnswers:
         self._purges = purges
         self._node = node
         self._by_key: dict[bytes, list[Prepared]] = {}
+        self._rounds = Rounds[bytes]()
 
-    def install(self, ex: Exchange, source: StoredResponse, shown: Shown, candidates: Sequence[StoredResponse]) -> None:
-        """Keep the answer that a plain request was just given, if all of it is in memory.
+    def install(
+        self,
+        ex: Exchange,
+        source: StoredResponse,
+        shown: Shown,
+        candidates: Sequence[StoredResponse],
+        token: Token | None = None,
+    ) -> None:
+        """Keep the answer that a plain request was just given, if all of it is in memory or there is a `token` for it.
 
         Only where the nominated values tell the key's responses apart: then no more than one can match a request.
         """
         if not ex.is_complete or not is_plain(ex.request, _DECIDING) or not _are_apart(candidates):
             return
         stored = shown.stored
-        token, body = self._store.token(stored.key), self._store.at_hand(stored)
-        if token is None or body is None or stored.complete_length != len(body):
-            return
-        others = [one for one in self._by_key.pop(ex.key, ()) if one.is_held and not one.matches(ex.request)]
-        made = Prepared(
-            self._store, self._purges, self._node, ex, source, shown, token, body, published=self._published
-        )  # fmt: skip
+        if token is None:
+            token, body = self._store.token(stored.key), self._store.at_hand(stored)
+            if token is None or body is None or stored.complete_length != len(body):
+                return
+        others = [one for one in self._by_key.pop(ex.key, ()) if one.keeps() and not one.matches(ex.request)]
+        made = Prepared(self._store, self._purges, self._node, ex, source, shown, token, published=self._published)
         self._by_key[ex.key] = [made, *others[: _VARIANTS - 1]]
         if len(self._by_key) > _KEYS:
             del self._by_key[next(iter(self._by_key))]
@@ -217,12 +252,13 @@ class PreparedAnswers:
         return prepared.unmodified() if isinstance(met, NotModified) else prepared
 
     def sweep(self) -> None:
-        """Let go of answers that the store has let go of."""
-        for key, answers in list(self._by_key.items()):
-            held = [one for one in answers if one.is_held]
+        """Let go of answers that the store has let go of, some at a time."""
+        for key in self._rounds.next(self._by_key):
+            answers = self._by_key.get(key, [])
+            held = [one for one in answers if one.keeps()]
             if held:
                 self._by_key[key] = held
-            else:
+            elif answers:
                 del self._by_key[key]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from edge.caching.coding import CompressionRules, offering
 from edge.caching.derived import originals
 from edge.caching.freshness import current_age, freshness
-from edge.caching.status import CacheStatus
+from edge.caching.status import hit_status
 from edge.caching.stored import StoredResponse
 from edge.caching.vary import normalised
 from edge.errors import DownstreamClosed
@@ -28,6 +28,8 @@ from edge.semantics.target import Target
 
 # So many shapes are remembered.
 _SHAPES = 2048
+# So many contents on the disk are known to have been asked for.
+_ASKED = 8192
 
 
 class StoredShape:
@@ -73,7 +75,7 @@ class StoredShape:
 
     def _saying(self, second: Second) -> tuple[Second | None, bytes, tuple[Line, ...]]:
         if self._said[0] != second:
-            status = CacheStatus(None, ttl=second[1]).encoded(self._node)
+            status = hit_status(self._node, second[1])
             said = {b"age": b"%d" % second[0], b"cache-status": status}
             self._said = second, status, tuple((name, said.get(name, value)) for name, value in self._own)
         return self._said
@@ -86,6 +88,7 @@ class PromptHits:
         """Answer from the store; `ended` is told of each exchange, and what is in memory becomes a ready answer."""
         self._context, self._prepared, self._ended = context, prepared, ended
         self._shapes: dict[tuple[object, ...], StoredShape] = {}
+        self._asked: set[bytes] = set()
 
     def selected(
         self, request: Request, site: Site, found: Sequence[StoredResponse], epoch: int
@@ -145,12 +148,23 @@ class PromptHits:
             request, status, trace, said, "HIT", "", client, site.name, sent, now, 0.0, 0.0, None, None, is_complete
         )  # fmt: skip
         self._ended(record)
-        if is_complete and context.store.at_hand(stored) is not None:
+        if is_complete and self._is_worth_it(stored):
             ex = exchange()
             ex.is_complete = True
             if (shown := context.variants.as_it_is(ex, stored)) is not None:
-                self._prepared.install(ex, stored, shown, originals(found))
+                self._prepared.install(ex, stored, shown, originals(found), context.store.watch(key, found))
         return True
+
+    def _is_worth_it(self, stored: StoredResponse) -> bool:
+        """Return whether to make a ready answer: at once in memory, for what lies on the disk when it is asked for again."""
+        generation = stored.generation
+        if self._context.store.at_hand(stored) is not None or generation in self._asked:
+            self._asked.discard(generation)
+            return True
+        if len(self._asked) >= _ASKED:
+            self._asked.clear()
+        self._asked.add(generation)
+        return False
 
     def _shape(
         self,

@@ -13,7 +13,7 @@ from edge.exchange.deliver import Body, deliver
 from edge.exchange.exchange import Exchange, with_own_fields
 from edge.exchange.plan import plan
 from edge.exchange.site import Site
-from edge.ports import Closable, Published, Purges, Record, Second
+from edge.ports import Closable, Piece, Published, Purges, Record, Second
 from edge.semantics.messages import Request, Response
 
 # So many ready answers are kept.
@@ -71,7 +71,7 @@ async def serve_published(published: Published, ex: Exchange, now: float) -> boo
 class ReadyPublished:
     """The ready answer of published content, for as long as nothing is published or purged."""
 
-    __slots__ = ("_epoch", "_node", "_published", "_scheme", "_shared", "_site", "_stored", "body")
+    __slots__ = ("_epoch", "_node", "_published", "_scheme", "_shared", "_site", "_stored", "body", "length")
 
     def __init__(
         self, published: Published, purges: Purges, node: bytes, site: Site, scheme: bytes, stored: StoredResponse,
@@ -79,12 +79,16 @@ class ReadyPublished:
     ) -> None:  # fmt: skip
         self._published, self._node, self._site, self._scheme = published, node, site, scheme
         self._shared, self._epoch = purges.shared, purges.current()
-        self._stored, self.body = stored, body
+        self._stored, self.length = stored, len(body)
+        self.body: bytes | None = body
 
-    @property
-    def is_held(self) -> bool:
-        """Whether it is in memory still."""
+    def keeps(self) -> bool:
+        """Return whether it is in memory still."""
         return self._published.at_hand(self._stored) is self.body
+
+    def read(self) -> Piece | None:
+        """Return the content, which is always at hand."""
+        return self.body
 
     def second(self, _now: float) -> Second | None:
         """Return always the same, None when something was published or purged."""
@@ -100,7 +104,7 @@ class ReadyPublished:
         """Return what telemetry is told of one exchange."""
         return Record(
             request, self._stored.status, _TRACE, _status(self._node), "HIT", Detail.PUBLISHED.value, client,
-            self._site.name, len(self.body), now, 0.0, 0.0, None, None, complete=True,
+            self._site.name, self.length, now, 0.0, 0.0, None, None, complete=True,
         )  # fmt: skip
 
 

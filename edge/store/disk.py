@@ -16,8 +16,9 @@ from edge.caching.stored import StoredResponse
 from edge.clock import Clock
 from edge.errors import StoreDamaged, StoreError, StoreFull
 from edge.policy.admission import ALWAYS, Admission
-from edge.ports import Token
+from edge.ports import Again, Token
 from edge.store import head, recovery, visits
+from edge.store.again import LONGEST, SmallContent
 from edge.store.fill import Fill
 from edge.store.flush import Flush
 from edge.store.index import HeadRef, Index, Place
@@ -41,8 +42,6 @@ _response_time = attrgetter("response_time")
 
 # Threads that wait for the disk; each serves one window at a time.
 _READER_THREADS = 4
-# The longest content that is read between two others on the event loop.
-_PROMPT = 64 << 10
 # What contents that are not admitted take of the memory together while they come in, bytes.
 _PASSING = 16 << 20
 
@@ -240,10 +239,7 @@ class Disk:
             return None
         if len(stored) > 1:
             stored.sort(key=_response_time, reverse=True)
-        self._reads += 1
-        # All of what is read goes to the memory tier, or every eighth while that is full: what is used often is soon
-        # there all the same, and what is not does not cost the others their place.
-        self._promotes = not self._memory.is_full or not self._reads & 7
+        self._promotes = self._promote()
         if self._promotes:
             self._memory.keep_heads(name, Known(key, tuple(stored)))
         return stored
@@ -256,7 +252,7 @@ class Disk:
         content = self._memory.content(generation)
         if content is not None:
             return content
-        if length is None or length > _PROMPT or self._ledger.waiting(generation, 0) is not None:
+        if length is None or length > LONGEST or self._ledger.waiting(generation, 0) is not None:
             return None
         of, body = self._ahead
         if of != generation:
@@ -274,13 +270,22 @@ class Disk:
             self._memory.keep_content(generation, content)
         return content
 
+    def _promote(self) -> bool:
+        """Count a reading from the disk, and return whether what was read goes to the memory tier.
+
+        All does, or every eighth while that is full: what is used often is soon there all the same, and what is not
+        does not cost the others their place.
+        """
+        self._reads += 1
+        return not self._memory.is_full or not self._reads & 7
+
     def _head_nowait(self, name: bytes, ref: HeadRef, chunk: Place | None) -> StoredResponse | None:
         generation, place = ref.generation, ref.place
         if place is None:
             return None
         if (
             chunk is not None
-            and chunk.length <= _PROMPT
+            and chunk.length <= LONGEST
             and (chunk.segment, chunk.offset + chunk.length) == (place.segment, place.offset)
         ):
             # Small contents are written with their heads, and most often wanted with them.
@@ -386,6 +391,23 @@ class Disk:
         """Return what says for how long `lookup` of `key` finds the same; None when that is not in memory."""
         known = self._memory.peek_heads(key_hash(key))
         return known if known is not None and known.key == key and known.is_current else None
+
+    def watch(self, key: bytes, found: Sequence[StoredResponse]) -> Token | None:
+        """Return what says for how long `lookup` of `key` finds what `lookup_nowait` has just `found`."""
+        if not self._is_open:
+            return None
+        known = self._memory.watch(key_hash(key), Known(key, tuple(found)))
+        # Another key may have the same hash.
+        return known if known.key == key else None
+
+    def again(self, stored: StoredResponse) -> Again | None:
+        """Return what reads the whole of a small content again and again; None when it is not small."""
+        length = stored.complete_length
+        if not length or length > LONGEST:
+            return None
+        return SmallContent(
+            self._reader, self._index, self._memory, key_hash(stored.key), stored.generation, length, self._promote
+        )  # fmt: skip
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:
         """Return the whole content when it is in memory, None otherwise."""

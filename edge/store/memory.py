@@ -1,6 +1,7 @@
 """The memory tier: decoded heads and small whole contents, under one bound in bytes."""
 
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from edge.caching.stored import StoredResponse
 from edge.policy.eviction import Evictor
@@ -38,7 +39,7 @@ class Heads(Protocol):
 class Known:
     """The stored responses of a key that nobody else changes."""
 
-    __slots__ = ("is_current", "key", "stored")
+    __slots__ = ("__weakref__", "is_current", "key", "stored")
 
     def __init__(self, key: bytes, stored: tuple[StoredResponse, ...]) -> None:
         self.key, self.stored, self.is_current = key, stored, True
@@ -55,6 +56,8 @@ class Memory:
         self._evictor: Evictor[bytes] = Evictor(capacity)
         self._heads: dict[bytes, Heads] = {}
         self._contents: dict[bytes, bytes] = {}
+        # What others hold, and are told of here.
+        self._watched: WeakValueDictionary[bytes, Known] = WeakValueDictionary()
 
     @property
     def used(self) -> int:
@@ -103,6 +106,10 @@ class Memory:
         lines = sum(len(line[0]) + len(line[1]) + 150 for stored in known.stored for line in stored.fields)
         self._admit(key_hash, lines + len(known.key) + _ENTRY_COST * len(known.stored))
 
+    def watch(self, key_hash: bytes, known: Known) -> Known:
+        """Let `known`, or what is known as well, expire when the heads of a key change, held here or not; return which."""
+        return self._watched.setdefault(key_hash, known)
+
     def keep_content(self, generation: bytes, content: bytes) -> None:
         """Hold a whole content of at most SMALL octets, as long as it is worth it."""
         self._contents[generation] = content
@@ -111,12 +118,14 @@ class Memory:
     def drop(self, name: bytes) -> None:
         """Hold the heads of a key hash, or the content of a generation, no longer."""
         self._forget_heads(name)
+        if (watched := self._watched.pop(name, None)) is not None:
+            watched.expire()
         self._contents.pop(name, None)
         self._evictor.discard(name)
 
     def expire(self) -> None:
         """Take note that none of the heads are current any more."""
-        for known in self._heads.values():
+        for known in (*self._heads.values(), *self._watched.values()):
             known.expire()
 
     def _forget_heads(self, key_hash: bytes) -> None:

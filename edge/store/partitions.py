@@ -16,7 +16,7 @@ from edge.caching.stored import StoredResponse
 from edge.clock import Clock
 from edge.errors import StoreDamaged, StoreError, StoreFull
 from edge.policy.ring import owners, stripe_of
-from edge.ports import Closable, Token, Writer
+from edge.ports import Again, Closable, Token, Writer
 from edge.store.disk import Disk, Stats
 from edge.store.foreign import Foreign, ForeignSource
 from edge.store.memory import SMALL
@@ -179,6 +179,14 @@ class Partitions:
     def token(self, key: bytes) -> Token | None:
         """Return what says for how long `lookup` of `key` finds the same; None when that is not in memory."""
         return self.own.token(key)
+
+    def watch(self, key: bytes, found: Sequence[StoredResponse]) -> Token | None:
+        """Return what says for how long `lookup` of `key`, if this worker's own, finds what was just `found`."""
+        return self.own.watch(key, found) if self.owner(key) == self._index else None
+
+    def again(self, stored: StoredResponse) -> Again | None:
+        """Return what reads the whole of a small content again and again, if it is this worker's own."""
+        return self.own.again(stored) if self.owner(stored.key) == self._index else None
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:
         """Return the whole content when it is in memory, None otherwise."""

@@ -19,7 +19,7 @@ from edge.ports import Piece
 from edge.store.buffers import LARGE, Buffers
 from edge.store.index import Index, Place
 from edge.store.ledger import Ledger
-from edge.store.record import HEADER_SIZE, Kind, body_of, check_header
+from edge.store.record import HEADER_SIZE, Kind, body_of, check_header, is_body
 from edge.store.segment import WINDOW, Segment
 
 #: Seconds after which what the disk has not returned counts as gone.
@@ -97,6 +97,33 @@ class Reader:
             body_of(raw[:length], segment.tag, Kind.CHUNK, key_hash, generation, 0),
             body_of(raw[length:], segment.tag, Kind.HEAD, key_hash, generation, 0),
         )
+
+    def for_again(self, key_hash: bytes, generation: bytes, place: Place) -> tuple[bytes, memoryview] | None:
+        """Return header and body of a first chunk, None when they cannot be had without waiting for the disk.
+
+        StoreDamaged if it is not what it should be.
+        """
+        segment = self._segments.get(place.segment)
+        raw = None if segment is None else self._at_once(segment, place.offset, bytearray(place.length))
+        if segment is None or raw is None:
+            return None
+        segment.visit(place.offset)
+        return bytes(raw[:HEADER_SIZE]), body_of(raw, segment.tag, Kind.CHUNK, key_hash, generation, 0)
+
+    def again(self, place: Place, header: bytes) -> memoryview | None:
+        """Return the body of the record that `for_again` has read before; None when it cannot be had, or is another.
+
+        StoreDamaged if the disk refuses.
+        """
+        segment = self._segments.get(place.segment)
+        raw = None if segment is None else self._at_once(segment, place.offset, bytearray(place.length))
+        if segment is None or raw is None or raw[:HEADER_SIZE] != header:
+            return None
+        body = raw[HEADER_SIZE:]
+        if not is_body(header, body):
+            return None
+        segment.visit(place.offset)
+        return body
 
     def find(self, generation: bytes, offset: int) -> Chunk:
         """Return the chunk of `generation` that holds the octet at `offset`; StoreDamaged if there is none."""

@@ -135,6 +135,13 @@ def body_of(raw: memoryview, tag: bytes, kind: Kind, key_hash: bytes, generation
     raise StoreDamaged("a record that is out of bounds")
 
 
+def is_body(header: bytes, body: bytes | memoryview) -> bool:
+    """Return whether `body` is the one that a header, found to be right before, was written with."""
+    # The checksum of the body is the last of the fields.
+    (crc,) = _CRC.unpack_from(header, _FIELDS.size - _CRC.size)
+    return crc32(body) == int(crc)
+
+
 def room_in_chunk(offset: int) -> int:
     """Return how many octets a chunk that begins at `offset` of the content can hold."""
     return CHUNK_SIZE - offset % CHUNK_SIZE

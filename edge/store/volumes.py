@@ -19,7 +19,7 @@ from edge.caching.stored import StoredResponse
 from edge.clock import Clock
 from edge.errors import ParseError, StoreError
 from edge.policy.key import parse_key
-from edge.ports import Token
+from edge.ports import Again, Token
 from edge.store.disk import Disk, Stats
 from edge.store.fill import Fill
 from edge.store.passing import Passing
@@ -138,6 +138,14 @@ class Volumes:
     def token(self, key: bytes) -> Token | None:
         """Return what says for how long `lookup` of `key` finds the same; None when that is not in memory."""
         return self._volume(key).token(key)
+
+    def watch(self, key: bytes, found: Sequence[StoredResponse]) -> Token | None:
+        """Return what says for how long `lookup` of `key` finds what `lookup_nowait` has just `found`."""
+        return self._volume(key).watch(key, found)
+
+    def again(self, stored: StoredResponse) -> Again | None:
+        """Return what reads the whole of a small content again and again; None when it is not small."""
+        return self._volume(stored.key).again(stored)
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:
         """Return the whole content when it is in memory, None otherwise."""

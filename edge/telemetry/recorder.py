@@ -1,6 +1,7 @@
 """The port `Telemetry`: everything that happened passes here once."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import final
 
 from edge.clock import Clock
@@ -101,19 +102,25 @@ class Recorder:
     def settle(self) -> None:
         """Count what was tallied."""
         tallies, self._tallies = self._tallies, {}
+        by_times: defaultdict[int, list[Record]] = defaultdict(list)
         for tally in tallies.values():
-            self._counters.add([tally.record], tally.times)
-            self._windows.add([tally.record], self._windows.second(), tally.times)
-            self._top.add([tally.record], tally.times)
+            by_times[tally.times].append(tally.record)
             self.ring.add(tally.record)
+        second = self._windows.second()
+        for times, tallied in by_times.items():
+            for records in alike(tallied):
+                self._count(records, second, times)
 
     def _count_waiting(self) -> None:
         """Count the exchanges that wait, those that are alike together."""
         waiting, self._waiting = self._waiting, []
         for records in alike(waiting):
-            self._counters.add(records)
-            self._windows.add(records, self._second)
-            self._top.add(records, 1)
+            self._count(records, self._second, 1)
+
+    def _count(self, records: Sequence[Record], second: int, times: int) -> None:
+        self._counters.add(records, times)
+        self._windows.add(records, second, times)
+        self._top.add(records, times)
 
     def count(self, counter: str, amount: int = 1) -> None:
         """Add to a named counter."""

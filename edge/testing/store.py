@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from edge.caching.stored import StoredResponse
 from edge.errors import NotAdmitted, StoreDamaged, StoreError, StoreFull
-from edge.ports import Piece, Token
+from edge.ports import Again, Piece, Token
 from edge.semantics.fields import FieldSection
 from edge.testing.pauses import Pauses
 
@@ -25,6 +25,7 @@ class MemoryStore:
         is_full: whether writes are refused.
         is_slow: whether nothing can be looked up or read without waiting.
         admits: whether what writers take is kept.
+        holds: whether whole contents are at hand.
         takes: writes wait while it is not set.
         writers: how many are neither committed nor aborted.
         sources: how many are not closed.
@@ -35,7 +36,7 @@ class MemoryStore:
         self.contents: dict[bytes, bytearray] = {}
         self.damaged: set[bytes] = set()
         self.is_full = self.is_slow = False
-        self.admits = True
+        self.admits = self.holds = True
         self.takes = asyncio.Event()
         self.takes.set()
         self.writers = 0
@@ -111,9 +112,17 @@ class MemoryStore:
         """Return what says for how long `lookup` finds the same."""
         return self._tokens.setdefault(key, _Held()) if self.heads.get(key) else None
 
+    def watch(self, key: bytes, _found: Sequence[StoredResponse]) -> Token | None:
+        """Return what says for how long `lookup` finds the same."""
+        return self.token(key)
+
+    def again(self, stored: StoredResponse) -> Again | None:
+        """Return what reads the content as long as it is not damaged or slow."""
+        return _Reading(self, stored)
+
     def at_hand(self, stored: StoredResponse) -> bytes | None:
         """Return the whole content."""
-        if stored.generation in self.damaged:
+        if stored.generation in self.damaged or not self.holds:
             return None
         content = bytes(self.contents.get(stored.generation, b""))
         return self._at_hand.setdefault(stored.generation, content)
@@ -122,6 +131,10 @@ class MemoryStore:
         """Let go of what is in memory, as a store does that needs the room."""
         for key in list(self._tokens):
             self._expire(key)
+        self.forget_contents()
+
+    def forget_contents(self) -> None:
+        """Let go of the contents in memory."""
         self._at_hand.clear()
 
     def visit(self, stored: StoredResponse) -> None:
@@ -161,6 +174,14 @@ class _Held:
     """What says for how long a lookup finds the same."""
 
     is_current = True
+
+
+class _Reading:
+    def __init__(self, store: MemoryStore, stored: StoredResponse) -> None:
+        self._store, self._stored = store, stored
+
+    def read(self) -> bytes | None:
+        return self._store.read_nowait(self._stored)
 
 
 class MemorySource:

@@ -34,10 +34,12 @@ WIRE = b"".join(request for request, _ in STREAM)
 class ReadyPath:
     """A ready answer that says for which path it is."""
 
-    is_held = True
-
     def __init__(self, path: bytes) -> None:
         self.body = b"ready " + path
+        self.length = len(self.body)
+
+    def keeps(self) -> bool:
+        return True
 
     def second(self, now: float) -> tuple[int, int]:
         return 0, 1

@@ -19,8 +19,9 @@ from tests.scenarios.histories import Wire, parsed, raw, rules, steps
 class Node:
     """A driver and the table of ready answers before it."""
 
-    def __init__(self, profile: str = "safe", **site) -> None:
+    def __init__(self, profile: str = "safe", *, is_on_disk: bool = False, **site) -> None:
         self.world = World(profile=PROFILES[profile], **site)
+        self.world.store.holds = not is_on_disk
         self.told = []
         driver = self.world.driver
         self.table = ReadyTable(
@@ -39,9 +40,18 @@ class Node:
 
     async def full(self, raw: bytes) -> bytes:
         """Return what the full path writes."""
-        head, wire = parsed(raw), Wire()
+        return await self.asked(raw, may_be_prompt=False)
+
+    async def asked(self, raw: bytes, *, may_be_prompt: bool = True) -> bytes:
+        """Return what is written without a ready answer."""
+        head, wire, over = parsed(raw), Wire(), asyncio.Event()
         responder = Http1Responder(wire, head.request, keep_alive=not head.wants_close)
-        await self.world.driver.handle(head.request, None, responder, "192.0.2.1")
+        driver = self.world.driver
+        may_be_prompt = may_be_prompt and not head.request.has_content
+        if may_be_prompt and driver.begin(head.request, responder, "192.0.2.1", over.set):
+            await over.wait()
+        else:
+            await driver.handle(head.request, None, responder, "192.0.2.1")
         await self.world.settle()
         return wire.written
 
@@ -49,18 +59,19 @@ class Node:
 @settings(max_examples=300)
 @given(
     steps=steps, profile=st.sampled_from(["safe", "strict-rfc"]), x_cache=st.booleans(), strip=st.booleans(),
-    compression=rules,
+    compression=rules, is_on_disk=st.booleans(),
 )  # fmt: skip
-def test_a_ready_answer_is_what_the_full_path_answers(steps, profile, x_cache, strip, compression) -> None:
+def test_a_ready_answer_is_what_the_full_path_answers(steps, profile, x_cache, strip, compression, is_on_disk) -> None:
     async def play() -> None:
-        node = Node(profile, x_cache=x_cache, strip_cookies=strip, compression=compression)
+        node = Node(profile, is_on_disk=is_on_disk, x_cache=x_cache, strip_cookies=strip, compression=compression)
         world = node.world
         for step in steps:
             match step:
                 case ("get", path, lines):
                     octets = raw(path, *lines)
-                    # Twice, so that what the first answer prepares is asked for as well.
-                    for _ in range(2):
+                    # So often that what the answers before prepare is asked for as well.
+                    for _ in range(3 if is_on_disk else 2):
+                        await node.asked(octets)
                         ready = node.ready(octets)
                         full = await node.full(octets)
                         assert ready in {None, full}
@@ -100,6 +111,37 @@ async def test_the_third_of_like_requests_needs_neither_parsing_nor_deciding(fre
     assert answer.endswith(b"\r\n\r\nhello")
     assert node.table.by_octets(raw(), "192.0.2.1", Wire().date) is not None
     assert [(told[1].method, told[2]) for told in node.told] == [(b"GET", "192.0.2.1")] * 2
+
+
+async def test_what_lies_on_the_disk_is_ready_when_it_is_asked_for_once_more_and_read_each_time(fresh: Answer) -> None:
+    node = Node(is_on_disk=True)
+    node.world.upstream.answers(fresh)
+    for _ in range(2):
+        await node.asked(raw())
+        assert node.ready(raw()) is None
+    await node.asked(raw())
+    for seconds in (0, 1, 0):
+        node.world.clock.advance(seconds)
+        assert node.ready(raw()) == await node.full(raw())
+    (stored,) = node.world.stored()
+    node.world.store.damaged.add(stored.generation)
+    assert node.ready(raw()) is None
+    node.world.store.damaged.clear()
+    assert node.ready(raw()).endswith(b"hello")
+    # Once it is in memory it is not read any more.
+    node.world.store.holds = True
+    node.world.clock.advance(1)
+    assert node.ready(raw()).endswith(b"hello")
+    node.world.store.is_slow = True
+    assert node.ready(raw()).endswith(b"hello")
+    node.world.store.holds = False
+    node.world.store.forget_contents()
+    node.table.sweep()
+    assert node.ready(raw()) is None
+    node.world.store.is_slow = False
+    assert node.ready(raw()) == await node.full(raw())
+    await node.world.store.remove(stored.key)
+    assert node.ready(raw()) is None
 
 
 async def test_age_and_ttl_move_with_the_clock_until_the_lifetime_is_over(fresh: Answer) -> None:
@@ -200,8 +242,8 @@ async def test_no_more_heads_are_remembered_than_there_is_room_for(fresh: Answer
     node.world.upstream.script = lambda _: fresh
     for _ in range(2):
         await node.full(raw())
-    for number in range(5000):
+    for number in range(17000):
         assert node.ready(raw(b"/", b"X: %d" % number)) is not None
-    assert node.table.heads == 4096
+    assert node.table.heads == 16384
     assert node.ready(raw(b"/", b"X: " + b"y" * 4000)) is not None
-    assert node.table.heads == 4096
+    assert node.table.heads == 16384

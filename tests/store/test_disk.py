@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -12,8 +13,8 @@ from edge.policy.admission import ALWAYS
 from edge.ports import Store, Writer
 from edge.semantics.fields import FieldSection
 from edge.store.disk import Disk
-from edge.store.memory import SMALL
-from edge.store.record import HEADER_SIZE
+from edge.store.memory import SMALL, Known
+from edge.store.record import HEADER_SIZE, Kind, key_hash
 from edge.store.segment_header import FIRST
 from edge.store.settings import Settings
 from edge.tasks import spawn
@@ -353,6 +354,78 @@ async def test_what_was_replaced_or_removed_cannot_be_had_without_waiting(tmp_pa
         assert disk.lookup_nowait(b"key") == ()
         await disk.close()
         assert disk.lookup_nowait(b"key") == ()
+
+
+class TestAgain:
+    async def test_a_small_content_is_read_where_it_lies_and_nothing_else_for_it(self, tmp_path):
+        async with a_disk(tmp_path) as disk:
+            stored = await keep(disk, b"key", 5000)
+            again = disk.again(stored)
+            assert again.read() is None
+            await disk.flush()
+            for _ in range(2):
+                assert again.read() == content_of(b"key", 5000)
+            assert disk.again(await keep(disk, b"long", (64 << 10) + 1)) is None
+            assert disk.again(await keep(disk, b"empty", 0)) is None
+            for segment in disk._segments:
+                (offset,) = [
+                    offset
+                    for offset, header in segment.headers(FIRST, segment.tail)
+                    if (header.kind, header.generation) == (Kind.CHUNK, stored.generation)
+                ]
+                for at in (offset + HEADER_SIZE + 20, offset + 9):
+                    flip(segment.path, at, 3)
+                    assert again.read() is None
+                    assert disk.again(stored).read() is None
+                    flip(segment.path, at, 3)
+                    assert again.read() == content_of(b"key", 5000)
+
+    async def test_it_is_followed_when_it_is_moved(self, tmp_path):
+        async with a_disk(tmp_path, quota=16 * MIB) as disk:
+            stored = await keep(disk, b"key", 5000)
+            await disk.flush()
+            again = disk.again(stored)
+            again.read()
+            place = disk._index.first_chunk(stored.generation)
+            for number in range(400):
+                await keep(disk, b"other %d" % number, 100_000)
+                await disk.flush()
+                assert again.read() == content_of(b"key", 5000)
+                # As the head was found for each answer.
+                assert disk.lookup_nowait(b"key") == [stored]
+            assert disk._index.first_chunk(stored.generation) != place
+
+    async def test_memory_spares_the_reading_as_long_as_it_lasts(self, tmp_path):
+        async with a_disk(tmp_path, memory=4 * MIB) as disk:
+            stored = await keep(disk, b"key", 5000)
+            await disk.flush()
+            disk.memory.drop(stored.generation)
+            again = disk.again(stored)
+            assert again.read() == content_of(b"key", 5000)
+            assert again.read() is disk.at_hand(stored)
+
+    @pytest.mark.parametrize("change", ["removed", "replaced", "retired", "damaged"])
+    async def test_a_watch_ends_with_what_was_found(self, tmp_path, change):
+        async with a_disk(tmp_path) as disk:
+            stored = await keep(disk, b"key", 10)
+            await disk.flush()
+            token = disk.watch(b"key", disk.lookup_nowait(b"key"))
+            assert disk.watch(b"key", disk.lookup_nowait(b"key")) is token
+            await keep(disk, b"another", 10)
+            disk.memory.keep_heads(key_hash(b"key"), Known(b"key", (stored,)))
+            assert token.is_current
+            match change:
+                case "removed":
+                    await disk.remove(b"key")
+                case "replaced":
+                    disk.put(replace(stored, response_time=1001.0))
+                case "retired":
+                    await disk.retire()
+                case "damaged":
+                    disk._ledger.quarantine(key_hash(b"key"), stored.generation)
+            assert not token.is_current
+            after = disk.watch(b"key", ())
+            assert after is None if change == "retired" else after is not token
 
 
 async def test_a_full_memory_takes_every_eighth_of_what_is_read(tmp_path):

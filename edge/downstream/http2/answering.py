@@ -18,6 +18,7 @@ from edge.downstream.http2.sending import Sender
 from edge.downstream.http2.stream import Stream
 from edge.downstream.http2.streams import Streams
 from edge.errors import DownstreamClosed, DownstreamError
+from edge.ports import Piece
 from edge.tasks import spawn
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Answering:
                 asked.octets, asked.head, client
             )
             if pieces is not None:
-                self._send_ready(stream, early or asked.priority, *pieces)
+                block, body = pieces
+                self._send_ready(stream, early or asked.priority, bytes(block), body)
                 self._progressed()
                 return
         self._spawn(self._opened(stream, early or asked.priority), asked, ends=ends)
@@ -100,7 +102,7 @@ class Answering:
             self._streams.end(stream)
             self._progressed()
 
-    def _send_ready(self, number: int, priority: Priority, block: bytes, body: bytes) -> None:
+    def _send_ready(self, number: int, priority: Priority, block: bytes, body: Piece) -> None:
         """Send a ready answer: at once, or as the client has room for it."""
         if self._sender.whole(number, block, body):
             return

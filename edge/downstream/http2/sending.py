@@ -92,7 +92,7 @@ class Sender:
         if ends:
             self._end(stream)
 
-    def whole(self, stream: int, block: bytes, data: bytes) -> bool:
+    def whole(self, stream: int, block: bytes, data: Piece) -> bool:
         """Send a whole answer now, if nothing holds it back; return whether that is so."""
         size = len(data)
         if self._turns or self.is_paused or size > min(self.window, self.initial_window, FRAME_SIZE):
