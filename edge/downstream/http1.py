@@ -257,15 +257,19 @@ class Http1(asyncio.Protocol):
     def _ready(self, raw: bytes) -> tuple[Piece, ...] | None:
         """Return the ready answer to the head that `raw` may be, None when there is none."""
         known = self._listener.by_octets(raw, self._client, self._listener.date)
-        if known is not None or (head := self._intake.lone_head(raw)) is None:
+        if known is not None or (head := self._intake.lone_head(raw)) is None or head.wants_close:
             return known
         return self._listener.by_request(raw, head, self._client)
 
     def _answers_lone(self, raw: bytes, head: Head) -> bool:
         """Answer a request that came alone with a ready answer, or begin to answer it without a task."""
         if self._write_ready(self._listener.by_request(raw, head, self._client)):
+            if head.wants_close:
+                self._linger()
             return True
-        self._responder = Http1Responder(self, head.request, keep_alive=True, may_stay=self._may_stay)
+        self._responder = Http1Responder(
+            self, head.request, keep_alive=not head.wants_close, may_stay=self._may_stay
+        )  # fmt: skip
         self._served += 1
         if self._listener.begin(head.request, self._responder, self._client, self._has_answered):
             return True

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from edge.clock import Clock
 from edge.downstream.head import Head
 from edge.downstream.http2.encoding import final_block
-from edge.downstream.response import final_head
+from edge.downstream.response import final_head, last_head
 from edge.ports import Piece, ReadyAnswer, Second
 from edge.rounds import Rounds
 from edge.semantics.messages import Request, Response
@@ -45,7 +45,7 @@ class _Rendered:
         self.answer = answer
         self.heads: set[bytes] = set()
         self._second: Second | None = None
-        self._joins = render is final_head and answer.length <= _JOIN
+        self._joins = render is not final_block and answer.length <= _JOIN
         # With the content, unless that has to be read.
         self._pieces: tuple[Piece, ...] | None = ()
         self._head = b""
@@ -113,9 +113,9 @@ class ReadyTable:
 
     def by_request(self, raw: bytes, head: Head, client: str, date: Callable[[], bytes]) -> tuple[Piece, ...] | None:
         """Return what to write for a parsed head, None when the full path must answer; remembers its octets."""
-        if head.wants_close or (answer := self._find(head.request)) is None:
+        if (answer := self._find(head.request)) is None:
             return None
-        render = final_head if head.request.version < (2, 0) else final_block
+        render = final_block if head.request.version >= (2, 0) else last_head if head.wants_close else final_head
         rendered = self._rendered.get((answer, render))
         if rendered is None:
             rendered = self._rendered[answer, render] = _Rendered(answer, render)
@@ -125,7 +125,8 @@ class ReadyTable:
             if answer.second(now) is None:
                 self._drop((answer, render))
             return None
-        if len(raw) <= _LONGEST and raw not in self._by_head:
+        # Who closes does not ask again on the same connection, and has to be told apart.
+        if len(raw) <= _LONGEST and raw not in self._by_head and not head.wants_close:
             while len(self._by_head) >= _HEADS or self._octets > _OCTETS:
                 self._forget_oldest()
             self._by_head[raw] = (rendered, head.request)

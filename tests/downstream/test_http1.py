@@ -593,7 +593,6 @@ class TestWithoutATask:
     @pytest.mark.parametrize(
         "wire",
         [
-            pytest.param(CLOSING, id="the last request"),
             pytest.param(POST % b"Content-Length: 2" + b"ab", id="a request with content"),
             pytest.param(GET % b"/a" + GET % b"/b", id="requests in one segment"),
             pytest.param(b"\r\n" + GET % b"/a", id="an empty line first"),
@@ -605,6 +604,14 @@ class TestWithoutATask:
         await client.send(wire)
         await client.answer()
         assert begin.begun.empty()
+
+    async def test_the_last_request_ends_the_connection(self, talking):
+        begin, _, client = await self.begin(talking)
+        await client.send(CLOSING)
+        path = await begin.answer()
+        answer = await client.answer()
+        assert (answer.content, answer.closes) == (path, True)
+        assert await client.rest() == b""
 
     async def test_an_answer_that_is_not_finished_resets_the_connection(self, talking):
         begin, _, client = await self.begin(talking)
