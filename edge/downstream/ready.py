@@ -29,6 +29,12 @@ _LONGEST, _HEADS, _OCTETS = 2048, 16384, 8 << 20
 _JOIN = 16 << 10
 
 
+class Last(tuple[Piece, ...]):
+    """What is written of an answer that ends its connection."""
+
+    __slots__ = ()
+
+
 class _Rendered:
     """An answer as it goes out in one second of its age.
 
@@ -66,7 +72,8 @@ class _Rendered:
         return None if body is None else self._with(self._head, body)
 
     def _with(self, head: bytes, body: Piece) -> tuple[Piece, ...]:
-        return (b"".join((head, body)),) if self._joins else (head, body)
+        pieces = (b"".join((head, body)),) if self._joins else (head, body)
+        return Last(pieces) if self.render is last_head else pieces
 
     def keeps(self) -> bool:
         """Let go of a content that the store has let go of; return whether there is an answer still."""
@@ -125,8 +132,7 @@ class ReadyTable:
             if answer.second(now) is None:
                 self._drop((answer, render))
             return None
-        # Who closes does not ask again on the same connection, and has to be told apart.
-        if len(raw) <= _LONGEST and raw not in self._by_head and not head.wants_close:
+        if len(raw) <= _LONGEST and raw not in self._by_head:
             while len(self._by_head) >= _HEADS or self._octets > _OCTETS:
                 self._forget_oldest()
             self._by_head[raw] = (rendered, head.request)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.downstream.ready import ReadyTable
+from edge.downstream.ready import Last, ReadyTable
 from edge.downstream.response import Http1Responder
 from edge.policy.profile import PROFILES
 from edge.semantics.dates import format_date
@@ -171,8 +171,8 @@ async def test_the_last_request_of_a_connection_is_told_so(fresh: Answer) -> Non
         assert answer == await node.full(last)
         assert b"\r\nConnection: close\r\n\r\nhello" in answer
         assert b"Connection" not in node.ready(raw())
-    # What it has sent is no reason to end a connection that was not asked to end.
-    assert node.table.by_octets(last, "192.0.2.1", Wire().date) is None
+    assert isinstance(node.table.by_octets(last, "192.0.2.1", Wire().date), Last)
+    assert not isinstance(node.table.by_octets(raw(), "192.0.2.1", Wire().date), Last)
 
 
 @pytest.mark.parametrize(
