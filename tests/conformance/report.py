@@ -15,7 +15,8 @@ Made by `make conformance` from a run of http-cache-tests 0.4.5, the public test
 own server as the origin and its own client in front.  Results are judged by the suite's own rules.  The suite
 `surrogate-control` is left out: it follows a draft, not an RFC, and this cache does not claim it.  `make test` runs both
 profiles again and fails when a test that is not listed here does not pass, when a listed one passes, or when the
-numbers below have changed.
+numbers below have changed.  It also runs `strict-rfc` over TLS, and over HTTP/2 with Debian's nghttpx making a stream of
+each request of the suite's client; there it fails when anything at all is answered otherwise than over plain HTTP/1.1.
 """
 _CHECKS = """\
 ## What the cache does where it may choose

@@ -192,7 +192,7 @@ class FrameReceiver:
             asked = error
         if depends_on == stream:
             raise malformed()
-        if self._streams.running >= self._limits.streams:
+        if not self._streams.has_room(self._limits.streams):
             raise StreamFault(ErrorCode.REFUSED_STREAM)
         self._answers.ask(stream, asked, ends=ends)
 

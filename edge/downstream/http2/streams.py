@@ -37,10 +37,18 @@ class Streams:
         # Numbers that were passed over, and so closed without ever being open (RFC 9113 §5.1.1).
         self._gaps: deque[range] = deque(maxlen=_GAPS)
 
-    @property
-    def running(self) -> int:
-        """How many requests are in progress, whether or not their client still wants the answer."""
-        return len(self.open) + self.orphans
+    def has_room(self, most: int) -> bool:
+        """Return whether a client that may have so many streams may have one more.
+
+        Requests in progress count even if their client does not want the answer any more.  Those whose answer has been sent
+        do not, as the client knows them as closed (RFC 9113 §5.1.2), even if something is still to be done for them; but
+        for as many of them as it may have streams.
+        """
+        running = len(self.open) + self.orphans
+        if running < most:
+            return True
+        sent = sum(stream.has_ended and stream.content.is_complete for stream in self.open.values())
+        return running - sent < most and running < 2 * most
 
     def begin(self, number: int) -> None:
         """Take note of a new stream."""

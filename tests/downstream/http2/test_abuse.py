@@ -1,5 +1,6 @@
 """What wears a server out ends in GOAWAY, is counted, and takes little memory meanwhile (RFC 9113 §10.5)."""
 
+import asyncio
 import tracemalloc
 
 import hpack
@@ -109,6 +110,25 @@ async def test_an_answer_that_nobody_wants_any_more_counts_until_it_is_over(spea
     assert await peer.pong()
     await peer.send(headers(9))
     assert (await peer.answer(9)).status == 200
+
+
+async def test_an_answer_that_was_sent_does_not_count_though_work_is_left_but_for_as_many(speaking):
+    over = asyncio.Event()
+
+    async def handle(request, content, responder, client):
+        await saying(200)(request, content, responder, client)
+        await over.wait()
+
+    peer = await speaking.to(handle, Limits(streams=3))
+    for stream in (1, 3, 5, 7, 9, 11):
+        await peer.send(headers(stream))
+        assert (await peer.answer(stream)).status == 200
+    await peer.send(headers(13))
+    assert (await peer.answer(13)).reset == ErrorCode.REFUSED_STREAM
+    over.set()
+    assert await peer.pong()
+    await peer.send(headers(15))
+    assert (await peer.answer(15)).status == 200
 
 
 async def test_what_a_client_does_not_read_is_not_made(speaking):
