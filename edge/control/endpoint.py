@@ -38,6 +38,7 @@ class Endpoint:
         query: its query parameters, each with a sentence.
         statuses: what else it answers on its own account, beside what the scope and the content bring along.
         credentials: the field that has the token.
+        refuses: the type of its own refusals where these are no problems; those on the way to it still are.
     """
 
     method: str
@@ -51,6 +52,7 @@ class Endpoint:
     query: tuple[tuple[str, str], ...] = ()
     statuses: tuple[int, ...] = ()
     credentials: str = "Authorization"
+    refuses: type | None = None
 
 
 def route(endpoint: Endpoint, tokens: Tokens | None) -> web.RouteDef:
@@ -99,6 +101,9 @@ def statuses(endpoint: Endpoint) -> Iterable[int]:
     found = {421, 500, *endpoint.statuses}
     if endpoint.scope is not None:
         found |= {401, 403, 503}
+    if "{" in endpoint.path:
+        # A part that cannot be there, such as one with a brace, leads nowhere.
+        found.add(404)
     if endpoint.takes is not None:
         found |= {400, 408, 413, 415, 422}
     return sorted(found)

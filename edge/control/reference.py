@@ -14,6 +14,7 @@ from edge.control import (
     routes,
 )
 from edge.control.endpoint import Endpoint, statuses
+from edge.control.openapi import PARAMETER
 
 _INTRODUCTION = """\
 # Endpoints of the admin plane
@@ -51,7 +52,7 @@ def _every_endpoint() -> Iterator[Endpoint]:
 def _row(endpoint: Endpoint) -> str:
     told = ", ".join(str(status) for status in statuses(endpoint))
     scope = f"`{endpoint.scope}`" if endpoint.scope is not None else ""
-    path = endpoint.path.replace(":.+", "")
+    path = PARAMETER.sub(r"{\1}", endpoint.path)
     return f"| `{endpoint.method} {path}` | {scope} | {endpoint.sentence} | {told} |"
 
 
