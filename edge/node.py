@@ -20,6 +20,7 @@ from edge.acme.keeper import Keeper
 from edge.app import make_sites, open_purges
 from edge.certificates import acme_folder, acme_groups, acme_validity, uses_acme
 from edge.clock import SystemClock
+from edge.config.address import UnixAddress
 from edge.config.errors import ConfigError
 from edge.config.model import Config
 from edge.config.places import placed
@@ -231,7 +232,10 @@ class Node:
             self._control = await asyncio.to_thread(
                 make_control, config, sources, purging, pushing, publishing, self._inquiries, self._events
             )
-            url = await self._control.start(address.host, address.port)
+            if isinstance(address, UnixAddress):
+                url = await self._control.start_unix(address.path)
+            else:
+                url = await self._control.start(address.host, address.port)
         except EdgeError as error:
             raise StartError(str(error)) from error
         except OSError as error:
@@ -284,6 +288,8 @@ class Node:
         before = await self._snapshot()
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
+            if self._control is not None:
+                await asyncio.to_thread(self._control.refresh)
             now = await self._snapshot()
             if now.store.is_storing is not before.store.is_storing:
                 self._events.add("storing" if now.store.is_storing else "not-storing")
@@ -305,6 +311,8 @@ def planned(config: Config) -> Plan:
         fixed={
             "cache.path": str(config.cache.path),
             "admin.address": str(config.admin.address),
+            "admin.cert_file": str(config.admin.cert_file),
+            "admin.key_file": str(config.admin.key_file),
             "node": config.node,
         },
         drain_seconds=config.limits.drain_timeout,
