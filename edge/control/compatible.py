@@ -95,7 +95,10 @@ def _cloudflare(purging: Purging) -> Iterator[Endpoint]:
     async def zone(request: web.Request) -> web.Response:
         asked = await read_json(request, ZoneRequest)
         if isinstance(asked, web.Response):
-            return _enveloped(asked.status, "the content is not a purge request")
+            refusal = _enveloped(asked.status, "the content is not a purge request")
+            if asked.keep_alive is False:
+                refusal.force_close()
+            return refusal
         selectors, faults = purging.selectors(
             PurgeRequest(
                 urls=[file if isinstance(file, str) else file.url for file in asked.files],

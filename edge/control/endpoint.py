@@ -85,8 +85,15 @@ async def read_json(request: web.Request, kind: type[Content], *, most: int = MA
         return msgspec.json.decode(raw, type=kind)
     except TimeoutError:
         return problem(408)
+    except web.RequestPayloadError:
+        # Where the next request would begin is not known any more.
+        refusal = problem(400, "The content is not what its coding and its length say.")
+        refusal.force_close()
+        return refusal
     except msgspec.ValidationError as error:
         return problem(422, f"{error}.")
+    except RecursionError:
+        return problem(422, "The content is nested too deeply.")
     except (msgspec.DecodeError, UnicodeDecodeError):
         return problem(400, "The content is not JSON.")
 
