@@ -18,6 +18,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Content = TypeVar("Content")
 #: The token that a request was authorised by.
 BY = web.RequestKey("by", Token)
+#: The content of a request, once it was read.
+CONTENT = web.RequestKey("content", bytes)
 #: A request content longer than this is refused, octets; and one that takes longer than so many seconds to come.
 MAX_CONTENT, CONTENT_SECONDS = 1 << 20, 10.0
 
@@ -75,13 +77,12 @@ def route(endpoint: Endpoint, tokens: Tokens | None) -> web.RouteDef:
 
 async def read_json(request: web.Request, kind: type[Content], *, most: int = MAX_CONTENT) -> Content | web.Response:
     """Return the content of a request, at most `most` octets, as `kind`, or the problem with it."""
-    if most != MAX_CONTENT:
-        request = request.clone(client_max_size=most)
+    read_from = request if most == MAX_CONTENT else request.clone(client_max_size=most)
     if request.content_type != "application/json":
         return problem(415, "The content has to be application/json.", {"Accept": "application/json"})
     try:
         async with asyncio.timeout(CONTENT_SECONDS):
-            raw = await request.read()
+            raw = request[CONTENT] = await read_from.read()
         return msgspec.json.decode(raw, type=kind)
     except TimeoutError:
         return problem(408)
