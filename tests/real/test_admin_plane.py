@@ -28,7 +28,9 @@ async def command(*arguments: str) -> tuple[int, str]:
     return process.returncode, output.decode()
 
 
-async def test_a_unix_socket_is_used_by_clients_over_reloads_and_replaced_after_a_crash(tmp_path: Path) -> None:
+async def test_a_unix_socket_is_used_by_clients_over_reloads_and_upgrades_and_replaced_after_a_crash(
+    tmp_path: Path,
+) -> None:
     path, tokens = tmp_path / "run" / "admin.sock", tmp_path / "tokens"
     given = ("--admin", f"unix:{path}", "--admin-token-file", str(tokens))
     there = ("--node", f"unix:{path}", "--token-file", f"{tokens}.secret")
@@ -36,10 +38,11 @@ async def test_a_unix_socket_is_used_by_clients_over_reloads_and_replaced_after_
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         code, told = await command("origin", "purge", "--everything", *there)
         assert (code, "purge 1 on foreland" in told) == (0, True), told
-        code, told = await command("edge", "reload", "--origin", NO_ORIGIN, "--cache", str(tmp_path / "cache"))
-        assert code == 0, told
-        code, told = await command("origin", "status", *there)
-        assert (code, "stored" in told) == (0, True), told
+        for verb in ("reload", "upgrade"):
+            code, told = await command("edge", verb, "--origin", NO_ORIGIN, "--cache", str(tmp_path / "cache"))
+            assert code == 0, told
+            code, told = await command("origin", "status", *there)
+            assert (code, "stored" in told) == (0, True), told
         await node.stop(signal.SIGKILL)
     assert path.is_socket()
     code, told = await command("origin", "status", *there)
