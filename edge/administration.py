@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from edge.clock import Clock
+from edge.config.address import Address
 from edge.config.model import Config
 from edge.control import (
     compatible,
@@ -25,6 +26,8 @@ from edge.control.pushing import Pushing, forget_spool
 from edge.control.rewarming import Rewarming
 from edge.control.routes import Sources
 from edge.control.server import Control
+from edge.downstream.tls_contexts import TlsContexts
+from edge.downstream.tls_files import CertificateFiles
 from edge.exchange.site import Sites
 from edge.policy.key import KeyPolicy
 from edge.policy.ring import owners, stripe_of
@@ -52,7 +55,7 @@ def make_control(
     events: Events,
     preloads: Preloads,
 ) -> Control:  # fmt: skip
-    """Return the admin plane; TokenError if its tokens cannot be used."""
+    """Return the admin plane; TokenError if its tokens cannot be used, ParseError if its certificate cannot."""
     idempotency = Idempotency(config.cache.path / "admin")
     shapes = compatible.endpoints(purging, config.admin.compatible)
     more = [
@@ -64,7 +67,14 @@ def make_control(
         *event_endpoints.endpoints(events),
         *shapes,
     ]  # fmt: skip
-    return Control(sources, more=more, tokens=_open_tokens(config))
+    files, address = config.admin.certificate, config.admin.address
+    return Control(
+        sources,
+        more=more,
+        tokens=_open_tokens(config),
+        tls=None if files is None else TlsContexts([CertificateFiles(files.cert, files.key)], protocols=["http/1.1"]),
+        is_exposed=isinstance(address, Address) and not address.is_loopback,
+    )
 
 
 def make_purging(

@@ -138,7 +138,7 @@ _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - what a certificat
 
 def faults(config: Config, now: float) -> Iterator[str]:
     """Yield a sentence about each certificate from a file that clients would not accept."""
-    for files in _all_files(config):
+    for files in [*_all_files(config), *_admin_files(config)]:
         try:
             problem = read_certificate(files).out_of_date(now)
         except ParseError as error:
@@ -156,7 +156,7 @@ def faults(config: Config, now: float) -> Iterator[str]:
 def warnings(config: Config, now: float) -> Iterator[str]:
     """Yield a sentence about what an operator may want to know of certificates without a fault."""
     certificates = [read_certificate(files) for files in _all_files(config)]
-    for certificate in certificates:
+    for certificate in [*certificates, *map(read_certificate, _admin_files(config))]:
         days = (certificate.not_after - now) / 86_400
         if certificate.not_after - now < _SOON:
             yield f"{certificate.files.cert} expires in {days:.0f} days"
@@ -171,6 +171,11 @@ def warnings(config: Config, now: float) -> Iterator[str]:
 def _all_files(config: Config) -> list[CertificateFiles]:
     tables = [listener.tls for listener in config.listeners if isinstance(listener.tls, tuple)]
     return [CertificateFiles(files.cert, files.key) for table in tables for files in table]
+
+
+def _admin_files(config: Config) -> list[CertificateFiles]:
+    files = config.admin.certificate
+    return [] if files is None else [CertificateFiles(files.cert, files.key)]
 
 
 def _title(certificate: Certificate) -> str:

@@ -45,7 +45,7 @@ _FLAGS: list[Callable[[click.Command], click.Command]] = [
     click.option("--tls", metavar="internal", help="Certificates of this node's own authority: see `edge trust`."),
     click.option("--tls-cert", metavar="FILE", help="Certificate for --listen-tls, with its chain (PEM)."),
     click.option("--tls-key", metavar="FILE", help="Its key (PEM)."),
-    click.option("--admin", metavar="ADDRESS", help='Admin plane, such as 127.0.0.1:8901, or "off".'),
+    click.option("--admin", metavar="ADDRESS", help='Admin plane, such as 127.0.0.1:8901 or unix:/PATH, or "off".'),
     click.option(
         "--admin-token-file", metavar="FILE", help="Hashes of admin tokens; made, with one, if it is not there."
     ),

@@ -20,6 +20,7 @@ from edge.acme.keeper import Keeper
 from edge.app import make_sites, open_purges
 from edge.certificates import acme_folder, acme_groups, acme_validity, uses_acme
 from edge.clock import SystemClock
+from edge.config.address import UnixAddress
 from edge.config.errors import ConfigError
 from edge.config.model import Config
 from edge.config.places import placed
@@ -240,7 +241,10 @@ class Node:
                 self._events, preloads,
             )  # fmt: skip
             await preloads.start()
-            url = await self._control.start(address.host, address.port)
+            if isinstance(address, UnixAddress):
+                url = await self._control.start_unix(address.path)
+            else:
+                url = await self._control.start(address.host, address.port)
         except EdgeError as error:
             raise StartError(str(error)) from error
         except OSError as error:
@@ -293,6 +297,8 @@ class Node:
         before = await self._snapshot()
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
+            if self._control is not None:
+                await asyncio.to_thread(self._control.refresh)
             now = await self._snapshot()
             if now.store.is_storing is not before.store.is_storing:
                 self._events.add("storing" if now.store.is_storing else "not-storing")
@@ -314,6 +320,8 @@ def planned(config: Config) -> Plan:
         fixed={
             "cache.path": str(config.cache.path),
             "admin.address": str(config.admin.address),
+            "admin.cert_file": str(config.admin.cert_file),
+            "admin.key_file": str(config.admin.key_file),
             "node": config.node,
         },
         drain_seconds=config.limits.drain_timeout,

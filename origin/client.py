@@ -1,8 +1,11 @@
 """A client of the admin planes of edges: the same request to each, and what each of them says."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 from uuid import uuid4
@@ -11,6 +14,8 @@ import aiohttp
 
 #: How long one node may take to answer, seconds.
 SECONDS = 30.0
+#: What the address of a node begins with that is a Unix socket.
+UNIX = "unix:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,7 @@ class Answer:
     """What one node said.
 
     Attributes:
-        node: its URL.
+        node: its URL, or unix: and a path.
         status: of its answer, 0 when there was none.
         told: the JSON of the answer; {} when there was none.
         error: what went wrong, "" when nothing did.
@@ -38,19 +43,30 @@ class Answer:
 class Edges:
     """The edges of one origin operator, as an asynchronous context."""
 
-    def __init__(self, nodes: Sequence[str], token: str) -> None:
-        """Ask `nodes`, URLs of admin planes, with `token`."""
+    def __init__(self, nodes: Sequence[str], token: str, ca: Path | None = None) -> None:
+        """Ask `nodes`, URLs of admin planes or unix: and a path, with `token`.
+
+        `ca` holds the certificates, PEM, that those of https nodes have to be signed by; None for those that the system
+        trusts.  OSError if it cannot be used.
+        """
         self._nodes = [node.rstrip("/") for node in nodes]
+        self._tls = ssl.create_default_context(cafile=ca)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     async def __aenter__(self) -> Self:
         # Long contents may take longer altogether.
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=SECONDS, sock_read=SECONDS)
-        self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        async with AsyncExitStack() as stack:
+            for path in {_socket_of(node) for node in self._nodes}:
+                connector = aiohttp.UnixConnector(path) if path else aiohttp.TCPConnector(ssl=self._tls)
+                session = aiohttp.ClientSession(connector=connector, headers=self._headers, timeout=timeout)
+                self._sessions[path] = await stack.enter_async_context(session)
+            self._opened = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+        await self._opened.aclose()
 
     async def purge(
         self,
@@ -115,8 +131,10 @@ class Edges:
         return [task.result() for task in asked]
 
     async def _ask(self, node: str, method: str, path: str, options: Mapping[str, Any]) -> Answer:
+        socket = _socket_of(node)
+        url = f"http://localhost{path}" if socket else node + path
         try:
-            async with self._session.request(method, node + path, **options) as response:
+            async with self._sessions[socket].request(method, url, **options) as response:
                 told = await response.json(content_type=None)
         except TimeoutError:
             return Answer(node, 0, {}, f"no answer within {SECONDS:g} s")
@@ -125,6 +143,11 @@ class Edges:
         if not isinstance(told, dict):
             return Answer(node, response.status, {}, "it is not the admin plane of an edge")
         return Answer(node, response.status, told, "" if response.status == 200 else _sentence(told, response.status))
+
+
+def _socket_of(node: str) -> str:
+    """Return the path of the Unix socket of a node, "" for one that has a URL."""
+    return node.removeprefix(UNIX) if node.startswith(UNIX) else ""
 
 
 def _sentence(told: Mapping[str, Any], status: int) -> str:

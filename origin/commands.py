@@ -12,7 +12,7 @@ from typing import IO, Any
 import click
 
 from origin import publishing, pushing
-from origin.client import Answer, Edges
+from origin.client import UNIX, Answer, Edges
 from origin.quantities import parse_size
 
 #: Exit codes: 0 every node did it, 1 none did, 2 wrong usage, 4 some did.
@@ -24,8 +24,12 @@ _nodes = click.option(
     multiple=True,
     required=True,
     metavar="URL",
-    help="Admin plane of an edge; more than one for more.",
+    help="Admin plane of an edge: URL or unix:/PATH; more than one for more.",
 )
+_ca_file = click.option(
+    "--ca-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Certificates to trust for https nodes, in place of the system's.",
+)  # fmt: skip
 _token_file = click.option(
     "--token-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="File with the token."
 )
@@ -43,6 +47,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON 
 @click.option("--rewarm", type=click.IntRange(0, 500), default=0, metavar="N", help="Fetch the N most asked for anew.")
 @_nodes
 @_token_file
+@_ca_file
 @_as_json
 def purge(  # noqa: PLR0913, PLR0917 - one for each option
     urls: Sequence[str],
@@ -55,6 +60,7 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
     rewarm: int,
     nodes: Sequence[str],
     token_file: Path | None,
+    ca_file: Path | None,
     as_json: bool,  # noqa: FBT001 - the same
 ) -> None:
     """Purge on every edge that is named, and say what each did."""
@@ -73,7 +79,7 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
             rewarm=rewarm,
         )
 
-    _finish(_asked(nodes, token_file, ask), _dry if dry_run else _purged, as_json=as_json)
+    _finish(_asked(nodes, token_file, ca_file, ask), _dry if dry_run else _purged, as_json=as_json)
 
 
 @click.command()
@@ -89,6 +95,7 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
 @click.option("--wait", is_flag=True, help="Wait until all is done; an edge where a URL has failed counts as failed.")
 @_nodes
 @_token_file
+@_ca_file
 @_as_json
 def preload(  # noqa: PLR0913, PLR0917 - one for each option
     urls: Sequence[str],
@@ -101,6 +108,7 @@ def preload(  # noqa: PLR0913, PLR0917 - one for each option
     wait: bool,  # noqa: FBT001 - click gives it by name
     nodes: Sequence[str],
     token_file: Path | None,
+    ca_file: Path | None,
     as_json: bool,  # noqa: FBT001 - the same
 ) -> None:
     """Let every edge that is named ask for URLs, so that visitors find them stored.
@@ -133,7 +141,7 @@ def preload(  # noqa: PLR0913, PLR0917 - one for each option
                 ends = [group.create_task(edges.preload_done(job, partial(report, job.node))) for job in jobs]
             return [_with_failures(end.result()) for end in ends]
 
-        answers = _asked(nodes, token_file, ask)
+        answers = _asked(nodes, token_file, ca_file, ask)
     _finish(answers, _preloaded, as_json=as_json)
 
 
@@ -158,10 +166,11 @@ def _preloaded(answer: Answer) -> str:
 @click.command()
 @_nodes
 @_token_file
+@_ca_file
 @_as_json
-def status(nodes: Sequence[str], token_file: Path | None, *, as_json: bool) -> None:
+def status(nodes: Sequence[str], token_file: Path | None, ca_file: Path | None, *, as_json: bool) -> None:
     """Say how every edge that is named is doing."""
-    _finish(_asked(nodes, token_file, Edges.status), _figures, as_json=as_json)
+    _finish(_asked(nodes, token_file, ca_file, Edges.status), _figures, as_json=as_json)
 
 
 @click.command()
@@ -173,6 +182,7 @@ def status(nodes: Sequence[str], token_file: Path | None, *, as_json: bool) -> N
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
 @_nodes
 @_token_file
+@_ca_file
 @_as_json
 def push(
     folder: Path,
@@ -181,6 +191,7 @@ def push(
     dry_run: bool,  # noqa: FBT001 - click gives it by name
     nodes: Sequence[str],
     token_file: Path | None,
+    ca_file: Path | None,
     as_json: bool,  # noqa: FBT001 - the same
 ) -> None:
     """Push the files of a folder to every edge that is named; each is sent only what it lacks.
@@ -199,7 +210,7 @@ def push(
                 ]
             return [each.result().answer() for each in asked]
 
-        answers = _asked(nodes, token_file, ask)
+        answers = _asked(nodes, token_file, ca_file, ask)
     _finish(answers, _would_push if dry_run else _pushed, as_json=as_json)
 
 
@@ -214,8 +225,9 @@ _site = click.option("--site", required=True, metavar="NAME", help="The site, by
 @click.option("--keep", type=click.IntRange(0), metavar="N", help="Delete all but the N newest versions afterwards.")
 @_nodes
 @_token_file
+@_ca_file
 @_as_json
-def publish(
+def publish(  # noqa: PLR0913, PLR0917 - one for each option
     folder: Path,
     site: str,
     fields: Sequence[str],
@@ -223,6 +235,7 @@ def publish(
     keep: int | None,
     nodes: Sequence[str],
     token_file: Path | None,
+    ca_file: Path | None,
     as_json: bool,  # noqa: FBT001 - the same
 ) -> None:
     """Publish a folder as a new version of a site, on every edge that is named: whole, and at once.
@@ -235,27 +248,29 @@ def publish(
     async def ask(edges: Edges) -> list[Answer]:
         return await publishing.publish(edges, nodes, manifest, files, activates=not dry_run, keep=keep)
 
-    _finish(_asked(nodes, token_file, ask), _published, as_json=as_json)
+    _finish(_asked(nodes, token_file, ca_file, ask), _published, as_json=as_json)
 
 
 @click.command()
 @_site
 @_nodes
 @_token_file
+@_ca_file
 @_as_json
-def rollback(site: str, nodes: Sequence[str], token_file: Path | None, *, as_json: bool) -> None:
+def rollback(site: str, nodes: Sequence[str], token_file: Path | None, ca_file: Path | None, *, as_json: bool) -> None:
     """Serve the version of a site before the one that is served, on every edge that is named."""
-    _finish(_asked(nodes, token_file, lambda edges: edges.rollback(site)), _published, as_json=as_json)
+    _finish(_asked(nodes, token_file, ca_file, lambda edges: edges.rollback(site)), _published, as_json=as_json)
 
 
 @click.command()
 @_site
 @_nodes
 @_token_file
+@_ca_file
 @_as_json
-def versions(site: str, nodes: Sequence[str], token_file: Path | None, *, as_json: bool) -> None:
+def versions(site: str, nodes: Sequence[str], token_file: Path | None, ca_file: Path | None, *, as_json: bool) -> None:
     """List the versions of a site on every edge that is named."""
-    _finish(_asked(nodes, token_file, lambda edges: edges.versions(site)), _listed, as_json=as_json)
+    _finish(_asked(nodes, token_file, ca_file, lambda edges: edges.versions(site)), _listed, as_json=as_json)
 
 
 def _found(folder: Path, base: str) -> list[pushing.File]:
@@ -277,11 +292,12 @@ def _given(fields: Sequence[str]) -> dict[str, str]:
 
 
 def _asked(
-    nodes: Sequence[str], token_file: Path | None, ask: Callable[[Edges], Awaitable[list[Answer]]]
+    nodes: Sequence[str], token_file: Path | None, ca_file: Path | None, ask: Callable[[Edges], Awaitable[list[Answer]]]
 ) -> list[Answer]:
     for node in nodes:
-        if not node.startswith(("http://", "https://")):
-            raise click.BadParameter(f"{node!r} is not a URL such as http://127.0.0.1:8901", param_hint="--node")
+        if not node.startswith(("http://", "https://", f"{UNIX}/")):
+            told = f"{node!r} is neither a URL such as http://127.0.0.1:8901, nor unix:/PATH"
+            raise click.BadParameter(told, param_hint="--node")
     try:
         token = token_file.read_text("utf-8").strip() if token_file is not None else ""
     except (OSError, UnicodeDecodeError) as error:
@@ -289,8 +305,15 @@ def _asked(
     if not token.isascii() or not token.isprintable() or " " in token:
         raise click.BadParameter(f"{token_file} does not hold one token alone", param_hint="--token-file")
 
+    try:
+        asked = Edges(nodes, token, ca_file)
+    except OSError as error:
+        raise click.BadParameter(
+            f"{ca_file} holds no certificates: {error.strerror}", param_hint="--ca-file"
+        ) from error
+
     async def asking() -> list[Answer]:
-        async with Edges(nodes, token) as edges:
+        async with asked as edges:
             return await ask(edges)
 
     return asyncio.run(asking())

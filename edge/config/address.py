@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 _HOST = r"\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\]|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9_.\-]{0,252}[A-Za-z0-9])?\.?)"
 _address = re.compile(rf"(?:{_HOST})?:(?P<port>[0-9]{{1,5}})").fullmatch
@@ -44,6 +45,16 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A Unix socket to listen on; the path is absolute."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class OriginUrl:
     """An origin in the sense of RFC 6454: scheme, host (lower case, IPv6 without brackets) and port."""
 
@@ -61,6 +72,14 @@ def parse_address(text: str) -> Address:
     if (match := _address(text)) is None:
         raise ValueError('is not an address such as "127.0.0.1:8080", ":8080" or "[::1]:8080"')
     return Address(_host(match), _port(match["port"], lowest=0))
+
+
+def parse_unix(text: str) -> UnixAddress:
+    """Return the socket that `text` names; ValueError if it is not unix:/path."""
+    path = text.removeprefix("unix:")
+    if path == text or not path.startswith("/") or path.endswith(("/", "/.", "/..")) or not path.isprintable():
+        raise ValueError('is not a Unix socket such as "unix:/run/foreland/admin.sock"')
+    return UnixAddress(Path(path))
 
 
 def parse_url(text: str) -> OriginUrl:

@@ -26,6 +26,7 @@ def contradictions(values: Values, givens: Givens) -> Iterator[Problem]:
         _addresses,
         _tls,
         _acme,
+        _admin,
         _own_origins,
         _sites,
         _keys,
@@ -61,9 +62,21 @@ def _addresses(values: Values, _givens: Givens) -> Findings:
                 yield keys, f"{value} is already taken by {written(other)} = {address}", ""
                 break
         taken[keys] = value
-    admin = taken.get(("admin", "address"))
-    if admin is not None and not admin.is_loopback:
-        yield ("admin", "address"), f"{admin} can be reached from other machines; this version serves loopback only", ""
+
+
+def _admin(values: Values, _givens: Givens) -> Findings:
+    address = values.get(("admin", "address"))
+    given = {name: values.get(("admin", name)) is not None for name in ("cert_file", "key_file", "token_file")}
+    if given["cert_file"] != given["key_file"]:
+        one, other = ("cert_file", "key_file") if given["cert_file"] else ("key_file", "cert_file")
+        yield ("admin", one), f"needs admin.{other} beside it", ""
+    elif given["cert_file"] and not isinstance(address, Address):
+        yield ("admin", "cert_file"), "has no effect: TLS is spoken on an address only", ""
+    if isinstance(address, Address) and not address.is_loopback:
+        needed = [f"admin.{name}" for name, there in given.items() if not there]
+        if needed:
+            told = f"{address} can be reached from other machines, which needs {' and '.join(needed)}"
+            yield ("admin", "address"), told, ""
 
 
 def _tls(values: Values, givens: Givens) -> Findings:

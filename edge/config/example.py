@@ -22,6 +22,8 @@ _SAMPLES: dict[str, object] = {
     "listen[].tls": "internal",
     "acme.ca_file": "/etc/foreland/authority.pem",
     "listen[].client_ca": "/etc/foreland/clients.pem",
+    "admin.cert_file": "/etc/foreland/admin.pem",
+    "admin.key_file": "/etc/foreland/admin.key",
     "admin.token_file": "/etc/foreland/admin.token",
     "origins.NAME.urls": ["http://127.0.0.1:8000"],
     "origins.NAME.host": "app.internal",

@@ -10,7 +10,7 @@ from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
-from edge.config.address import Address, OriginUrl, parse_address, parse_url
+from edge.config.address import Address, OriginUrl, UnixAddress, parse_address, parse_unix, parse_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class CertificateFiles:
 
 
 Network = IPv4Network | IPv6Network
-Scalar = str | int | float | bool | Path | Address | OriginUrl | Network | CertificateFiles | None
+Scalar = str | int | float | bool | Path | Address | UnixAddress | OriginUrl | Network | CertificateFiles | None
 Value = Scalar | tuple[Scalar, ...]
 
 DURATIONS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
@@ -192,8 +192,10 @@ def _network(text: str) -> Network:
         raise ValueError('is not a network such as "10.0.0.0/8" or "2001:db8::/32"') from None
 
 
-def _address_or_off(text: str) -> Address | None:
-    return None if text == "off" else parse_address(text)
+def _address_or_off(text: str) -> Address | UnixAddress | None:
+    if text == "off":
+        return None
+    return parse_unix(text) if text.startswith("unix:") else parse_address(text)
 
 
 def _write_address_or_off(value: Scalar) -> str:
@@ -228,7 +230,7 @@ DURATION = Kind("duration", _duration, write=_write_duration, unit="seconds")
 SIZE = Kind("size", _size, write=_write_size, unit="octets")
 HTTPS_URL = Kind("https URL", _https_url)
 ADDRESS = Kind("address", parse_address)
-ADDRESS_OR_OFF = Kind('address or "off"', _address_or_off, write=_write_address_or_off)
+ADDRESS_OR_OFF = Kind('address, "unix:/PATH" or "off"', _address_or_off, write=_write_address_or_off)
 TOKEN = Kind("token", _token)
 AUTHORITY = Kind("host name with an optional port", _authority)
 STRINGS = Kind("list of strings", _string, many=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from edge.config.address import Address, OriginUrl
+from edge.config.address import Address, OriginUrl, UnixAddress
 from edge.config.kinds import CertificateFiles, Network, Value
 from edge.config.lines import Keys
 
@@ -52,9 +52,18 @@ class Acme:
 class Admin:
     """The admin plane; no address means that there is none."""
 
-    address: Address | None
+    address: Address | UnixAddress | None
     token_file: Path | None
+    cert_file: Path | None
+    key_file: Path | None
     compatible: tuple[str, ...]
+
+    @property
+    def certificate(self) -> CertificateFiles | None:
+        """What is shown to clients; None when they are spoken to in plain HTTP."""
+        if self.cert_file is None or self.key_file is None:
+            return None
+        return CertificateFiles(self.cert_file, self.key_file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,11 +146,17 @@ SETTINGS: tuple[Setting, ...] = (
         "How to show the authority that the hosts are ours, the preferred way first: http-01 is asked for on port 80, "
         "tls-alpn-01 on port 443.", (1, 2),
     ),
-    Setting("admin.address", ADDRESS_OR_OFF, "127.0.0.1:8901", "Address of the admin plane; loopback only."),
+    Setting(
+        "admin.address", ADDRESS_OR_OFF, "127.0.0.1:8901",
+        "Address of the admin plane: one of this machine alone, "
+        "unix:/PATH for a Unix socket that its owner alone can use, or another one, which needs TLS and admin.token_file.",
+    ),
     Setting(
         "admin.token_file", PATH, UNSET,
         "File with the hashes of the tokens that admin requests need; made, with one token, if it is not there.",
     ),
+    Setting("admin.cert_file", PATH, UNSET, "Certificate of the admin plane with its chain, PEM; then it speaks https only."),
+    Setting("admin.key_file", PATH, UNSET, "The key of that certificate, PEM."),
     Setting(
         "admin.compatible", many_of("fastly", "cloudflare"), [],
         "Whose purge APIs are answered beside our own: fastly, cloudflare.", (0, 2),

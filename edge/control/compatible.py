@@ -85,7 +85,7 @@ def _fastly(purging: Purging) -> Iterator[Endpoint]:
 
     given: dict[str, Any] = {"gives": (dict[str, str],), "statuses": (422, 507), "credentials": "Fastly-Key"}
     service = "/service/{service}"
-    yield Endpoint("POST", "/purge/{url:.+}", "Fastly: purge a URL.", url, Scope.PURGE, **given)
+    yield Endpoint("POST", "/purge/{url:(?s:.+)}", "Fastly: purge a URL.", url, Scope.PURGE, **given)
     yield Endpoint("POST", service + "/purge/{key}", "Fastly: purge a surrogate key.", key, Scope.PURGE, **given)
     yield Endpoint("POST", service + "/purge", "Fastly: purge surrogate keys.", keys, Scope.PURGE, KeysRequest, **given)
     yield Endpoint("POST", service + "/purge_all", "Fastly: purge everything.", everything, Scope.PURGE, **given)
@@ -95,7 +95,10 @@ def _cloudflare(purging: Purging) -> Iterator[Endpoint]:
     async def zone(request: web.Request) -> web.Response:
         asked = await read_json(request, ZoneRequest)
         if isinstance(asked, web.Response):
-            return _enveloped(asked.status, "the content is not a purge request")
+            refusal = _enveloped(asked.status, "the content is not a purge request")
+            if asked.keep_alive is False:
+                refusal.force_close()
+            return refusal
         selectors, faults = purging.selectors(
             PurgeRequest(
                 urls=[file if isinstance(file, str) else file.url for file in asked.files],
@@ -115,7 +118,7 @@ def _cloudflare(purging: Purging) -> Iterator[Endpoint]:
 
     yield Endpoint(
         "POST", "/client/v4/zones/{zone}/purge_cache", "Cloudflare: purge a zone's files, tags, hosts, prefixes or all.",
-        zone, Scope.PURGE, ZoneRequest, (dict[str, Any],), statuses=(507,),
+        zone, Scope.PURGE, ZoneRequest, (dict[str, Any],), statuses=(507,), refuses=dict[str, Any],
     )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Content = TypeVar("Content")
 #: The token that a request was authorised by.
 BY = web.RequestKey("by", Token)
+#: The content of a request, once it was read.
+CONTENT = web.RequestKey("content", bytes)
 #: A request content longer than this is refused, octets; and one that takes longer than so many seconds to come.
 MAX_CONTENT, CONTENT_SECONDS = 1 << 20, 10.0
 
@@ -38,6 +40,7 @@ class Endpoint:
         query: its query parameters, each with a sentence.
         statuses: what else it answers on its own account, beside what the scope and the content bring along.
         credentials: the field that has the token.
+        refuses: the type of its own refusals where these are no problems; those on the way to it still are.
     """
 
     method: str
@@ -51,6 +54,7 @@ class Endpoint:
     query: tuple[tuple[str, str], ...] = ()
     statuses: tuple[int, ...] = ()
     credentials: str = "Authorization"
+    refuses: type | None = None
 
 
 def route(endpoint: Endpoint, tokens: Tokens | None) -> web.RouteDef:
@@ -73,18 +77,24 @@ def route(endpoint: Endpoint, tokens: Tokens | None) -> web.RouteDef:
 
 async def read_json(request: web.Request, kind: type[Content], *, most: int = MAX_CONTENT) -> Content | web.Response:
     """Return the content of a request, at most `most` octets, as `kind`, or the problem with it."""
-    if most != MAX_CONTENT:
-        request = request.clone(client_max_size=most)
+    read_from = request if most == MAX_CONTENT else request.clone(client_max_size=most)
     if request.content_type != "application/json":
         return problem(415, "The content has to be application/json.", {"Accept": "application/json"})
     try:
         async with asyncio.timeout(CONTENT_SECONDS):
-            raw = await request.read()
+            raw = request[CONTENT] = await read_from.read()
         return msgspec.json.decode(raw, type=kind)
     except TimeoutError:
         return problem(408)
+    except web.RequestPayloadError:
+        # Where the next request would begin is not known any more.
+        refusal = problem(400, "The content is not what its coding and its length say.")
+        refusal.force_close()
+        return refusal
     except msgspec.ValidationError as error:
         return problem(422, f"{error}.")
+    except RecursionError:
+        return problem(422, "The content is nested too deeply.")
     except (msgspec.DecodeError, UnicodeDecodeError):
         return problem(400, "The content is not JSON.")
 
@@ -99,6 +109,9 @@ def statuses(endpoint: Endpoint) -> Iterable[int]:
     found = {421, 500, *endpoint.statuses}
     if endpoint.scope is not None:
         found |= {401, 403, 503}
+    if "{" in endpoint.path:
+        # A part that cannot be there, such as one with a brace, leads nowhere.
+        found.add(404)
     if endpoint.takes is not None:
         found |= {400, 408, 413, 415, 422}
     return sorted(found)

@@ -37,7 +37,7 @@ def guard(names: Iterable[str]) -> Middleware:
 
 
 def is_own_host(host: str, names: frozenset[str]) -> bool:
-    """Return whether `host` is an IP literal or one of `names`.
+    """Return whether `host` is an IP literal or one of `names`, of which `*.a.example` stands for each name below.
 
     A page that rebinds its name to this address sends its own name (DNS rebinding); it cannot send a literal.
     """
@@ -47,7 +47,8 @@ def is_own_host(host: str, names: frozenset[str]) -> bool:
     try:
         ipaddress.ip_address(match["ipv6"] or match["name"])
     except ValueError:
-        return match["name"] is not None and match["name"].lower() in names
+        name = (match["name"] or "").lower()
+        return name in names or f"*.{name.partition('.')[2]}" in names
     return True
 
 

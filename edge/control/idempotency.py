@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from diskcache import Timeout
 
-from edge.control.endpoint import BY
+from edge.control.endpoint import BY, CONTENT
 from edge.control.problems import problem
 from edge.durable import open_durable
 from edge.errors import StoreError
@@ -50,7 +50,7 @@ class Idempotency:
             self._kept = self._kept or await asyncio.to_thread(open_durable, self._directory)
         except StoreError:
             return problem(507, "The Idempotency-Key could not be remembered: nothing was done.")
-        asked = sha256(await request.read()).hexdigest()
+        asked = sha256(request[CONTENT]).hexdigest()
         match await asyncio.to_thread(self._recall, name):
             case [str(earlier), int(status), str(text)] if earlier == asked:
                 headers = {"Idempotency-Replayed": "true"}

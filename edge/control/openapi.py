@@ -10,7 +10,8 @@ import msgspec
 from edge.control import problems
 from edge.control.endpoint import Endpoint, statuses
 
-_parameter = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
+#: A part of a path that varies, as aiohttp writes it.
+PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 _PROBLEM = {
     "type": "object",
     "description": "What went wrong (RFC 9457).",
@@ -35,12 +36,17 @@ _PROBLEM = {
 def document(endpoints: Iterable[Endpoint], version: str) -> Mapping[str, Any]:
     """Return the document (OpenAPI 3.1)."""
     endpoints = list(endpoints)
-    kinds = [kind for endpoint in endpoints for kind in (endpoint.takes, *endpoint.gives) if kind is not None]
+    kinds = [
+        kind
+        for endpoint in endpoints
+        for kind in (endpoint.takes, endpoint.refuses, *endpoint.gives)
+        if kind is not None
+    ]
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     schema_of = {str(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
-        path = _parameter.sub(r"{\1}", endpoint.path)
+        path = PARAMETER.sub(r"{\1}", endpoint.path)
         paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, schema_of)
     return {
         "openapi": "3.1.0",
@@ -59,6 +65,8 @@ def document(endpoints: Iterable[Endpoint], version: str) -> Mapping[str, Any]:
 def _operation(endpoint: Endpoint, schema_of: Mapping[str, Any]) -> dict[str, Any]:
     content = {"schema": {"anyOf": [schema_of[str(kind)] for kind in endpoint.gives]}} if endpoint.gives else {}
     refusal = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    if endpoint.refuses is not None:
+        refusal["application/json"] = {"schema": schema_of[str(endpoint.refuses)]}
     operation: dict[str, Any] = {
         "summary": endpoint.sentence,
         "parameters": _parameters(endpoint),
@@ -82,6 +90,6 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[str, Any]) -> dict[str, An
 def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     text = {"schema": {"type": "string"}}
     return [
-        *({"name": name, "in": "path", "required": True, **text} for name in _parameter.findall(endpoint.path)),
+        *({"name": name, "in": "path", "required": True, **text} for name in PARAMETER.findall(endpoint.path)),
         *({"name": name, "in": "query", "description": told, **text} for name, told in endpoint.query),
     ]

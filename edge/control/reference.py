@@ -14,6 +14,7 @@ from edge.control import (
     routes,
 )
 from edge.control.endpoint import Endpoint, statuses
+from edge.control.openapi import PARAMETER
 
 _INTRODUCTION = """\
 # Endpoints of the admin plane
@@ -22,9 +23,10 @@ _INTRODUCTION = """\
 
 Requests and answers are JSON; their types are in `/openapi.json` (OpenAPI 3.1), which the node serves. What is not an
 answer is a problem (RFC 9457, `application/problem+json`). A scope means that the request needs a token that has it, in
-`Authorization: Bearer`, or in `Fastly-Key` where the endpoint is Fastly's. Host has to be `localhost` or an address.
-The statuses are those of problems; 200 is every other answer. Those of Fastly and Cloudflare are off unless
-`admin.compatible` names them.
+`Authorization: Bearer`, or in `Fastly-Key` where the endpoint is Fastly's. Host has to be `localhost`, an address
+or a name in the certificate. The statuses are those of problems; 200 is every other answer. Those of Fastly and Cloudflare
+are off unless `admin.compatible` names them. On an address that other machines can reach, `/metrics` and `/v1/stats` need
+the scope `read` as well.
 
 | request | scope | what it does | problems |
 |---|---|---|---|
@@ -51,7 +53,7 @@ def _every_endpoint() -> Iterator[Endpoint]:
 def _row(endpoint: Endpoint) -> str:
     told = ", ".join(str(status) for status in statuses(endpoint))
     scope = f"`{endpoint.scope}`" if endpoint.scope is not None else ""
-    path = endpoint.path.replace(":.+", "")
+    path = PARAMETER.sub(r"{\1}", endpoint.path)
     return f"| `{endpoint.method} {path}` | {scope} | {endpoint.sentence} | {told} |"
 
 

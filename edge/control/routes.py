@@ -10,6 +10,7 @@ from importlib.resources import files
 from aiohttp import web
 
 from edge.control.endpoint import Endpoint, answer
+from edge.control.tokens import Scope
 
 _inline = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
@@ -33,8 +34,8 @@ class Sources:
     unready: Callable[[], Awaitable[Sequence[str]]]
 
 
-def endpoints(sources: Sources) -> list[Endpoint]:
-    """Return the endpoints that everybody who reaches the admin plane may ask."""
+def endpoints(sources: Sources, figures: Scope | None = None) -> list[Endpoint]:
+    """Return the endpoints that everybody who reaches the admin plane may ask, but for figures those with a scope."""
     page = files("edge.control").joinpath("dashboard.html").read_text("utf-8")
     page_headers = {"Content-Security-Policy": content_security_policy(page)}
 
@@ -66,8 +67,8 @@ def endpoints(sources: Sources) -> list[Endpoint]:
         Endpoint("GET", "/healthz", "Answer as long as the event loop does.", healthz),
         Endpoint("GET", "/ping", "The same, in one word.", ping, media_type="text/plain"),
         Endpoint("GET", "/readyz", "Say whether the node should get traffic, and why not.", readyz, statuses=(503,)),
-        Endpoint("GET", "/metrics", "All metrics, for Prometheus.", metrics, media_type="text/plain"),
-        Endpoint("GET", "/v1/stats", "Return what the dashboard shows.", stats),
+        Endpoint("GET", "/metrics", "All metrics, for Prometheus.", metrics, figures, media_type="text/plain"),
+        Endpoint("GET", "/v1/stats", "Return what the dashboard shows.", stats, figures),
         Endpoint("GET", "/ui", "The dashboard.", dashboard, media_type="text/html"),
     ]
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, final
 
 from aiohttp import web
@@ -11,7 +12,9 @@ from edge.control.guard import HEADERS, guard
 from edge.control.openapi import document
 from edge.control.problems import problem
 from edge.control.routes import Sources, endpoints
-from edge.control.tokens import Tokens
+from edge.control.tokens import Scope, Tokens
+from edge.control.unix import UnixSocket
+from edge.downstream.tls_contexts import TlsContexts
 
 log = logging.getLogger("edge.control")
 
@@ -28,6 +31,8 @@ class Control:
         names: host names that may be asked for beside localhost and IP literals.
         more: what is answered beside that.
         tokens: who may ask for what needs a token; None for nobody.
+        tls: what is shown to clients; None to speak plain HTTP. Its names may be asked for, too.
+        is_exposed: whether other machines can connect: figures then need a token.
     """
 
     def __init__(
@@ -37,9 +42,14 @@ class Control:
         names: Iterable[str] = (),
         more: Iterable[Endpoint] = (),
         tokens: Tokens | None = None,
+        tls: TlsContexts | None = None,
+        is_exposed: bool = False,
     ) -> None:
-        application = web.Application(middlewares=[guard(names)], client_max_size=MAX_CONTENT)
-        answered = [*endpoints(sources), *more]
+        self._tls = tls
+        self._socket: UnixSocket | None = None
+        certified = () if tls is None else (name for each in tls.certificates for name in each.names)
+        application = web.Application(middlewares=[guard([*names, *certified])], client_max_size=MAX_CONTENT)
+        answered = [*endpoints(sources, Scope.READ if is_exposed else None), *more]
         application.add_routes([route(one, tokens) for one in [*answered, _described(answered, sources.version)]])
         self._runner = _Runner(
             application, access_log=None, handle_signals=False, keepalive_timeout=KEEPALIVE_SECONDS,
@@ -50,17 +60,34 @@ class Control:
         """Listen on `host` and `port` (0: one that the system chooses) and return the URL; OSError if it is taken."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            context = None if self._tls is None else self._tls.front
+            await web.TCPSite(self._runner, host, port, ssl_context=context).start()
         except OSError:
             await self._runner.cleanup()
             raise
         address: Any = self._runner.addresses[0]
         actual = address[0]
-        return f"http://{f'[{actual}]' if ':' in actual else actual}:{address[1]}"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{f'[{actual}]' if ':' in actual else actual}:{address[1]}"
+
+    async def start_unix(self, path: Path) -> str:
+        """Listen on a Unix socket at `path` and return its address; OSError if it cannot be had."""
+        self._socket = UnixSocket(path)
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._socket.socket).start()
+        return f"unix:{path}"
+
+    def refresh(self) -> None:
+        """Show the certificate that is on the disk now, if it has changed and can be used."""
+        if self._tls is not None:
+            self._tls.refresh()
 
     async def stop(self) -> None:
         """Stop listening, let answers end for a moment, then close; stopping twice does nothing."""
         await self._runner.cleanup()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 def _described(answered: Sequence[Endpoint], version: str) -> Endpoint:

@@ -32,11 +32,14 @@ class Directory:
         return f"/proc/self/fd/{self._fd}/{name}"
 
     def listener(self, name: str) -> socket.socket:
-        """Return a socket bound to `name`, in one step in the place of the one that was there."""
+        """Return a socket bound to `name`, in one step in the place of the one that was there; mode 0600."""
         new = f".{name}.{os.getpid()}"
+        # A process with this number may have died at the next line.
+        self.remove(new)
         bound = socket.socket(socket.AF_UNIX)
         try:
             bound.bind(self.address(new))
+            os.chmod(self.address(new), 0o600)
             os.replace(new, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
         except OSError:
             bound.close()

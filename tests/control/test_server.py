@@ -12,10 +12,12 @@ from edge.clock import SystemClock
 from edge.control.guard import is_own_host
 from edge.control.routes import Sources
 from edge.control.server import Control
+from edge.downstream.tls_contexts import TlsContexts
 from edge.telemetry.gauges import Gauges, OriginStats, StoreStats
 from edge.telemetry.metrics import Exposition
 from edge.telemetry.recorder import Recorder
 from edge.telemetry.snapshot import take
+from tests.downstream.certificates import issue, trusting
 
 STORE = StoreStats(
     objects=1, disk_bytes=2, disk_capacity=3, index_bytes=1, memory_bytes=4, memory_capacity=5, waiting_bytes=0,
@@ -31,14 +33,14 @@ class Node:
         self.reasons: list[str] = []
         self.recorder = Recorder(SystemClock(), ["a.example"])
         self.failing = False
-        sources = Sources(
+        self.sources = Sources(
             node="n1",
             version="9.9",
             stats=self.stats,
             metrics=self.metrics,
             unready=self.unready,
         )
-        self.control = Control(sources, names=["Admin.Example"])
+        self.control = Control(self.sources, names=["Admin.Example"])
 
     async def unready(self) -> list[str]:
         return self.reasons
@@ -251,3 +253,49 @@ async def test_what_is_not_http_gets_a_problem_and_no_traceback(node, caplog, re
     assert b"application/problem+json" in head
     assert json.loads(content)["status"] == int(status)
     assert caplog.records == []
+
+
+async def test_by_tls_the_names_of_the_certificate_are_answered_and_a_new_certificate_is_shown(tmp_path):
+    files = issue(tmp_path, "admin.test", "*.nodes.test", "127.0.0.1")
+    tls = TlsContexts([files], protocols=["http/1.1"])
+    node = Node()
+    control = Control(node.sources, tls=tls)
+    url = await control.start("127.0.0.1", 0)
+    assert url.startswith("https://127.0.0.1:")
+
+    async def serial() -> str:
+        async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(ssl=trusting())) as session:
+            for host, status in (("admin.test", 200), ("a.nodes.test", 200), ("nodes.test", 421), ("evil.test", 421)):
+                async with session.get("/ping", headers={"Host": host}) as answer:
+                    assert answer.status == status
+        port = int(url.rsplit(":", 1)[1])
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting())
+        shown = writer.get_extra_info("ssl_object").getpeercert()["serialNumber"]
+        writer.close()
+        await writer.wait_closed()
+        return shown
+
+    before = await serial()
+    assert await serial() == before
+    issue(tmp_path, "admin.test", "*.nodes.test", "127.0.0.1")
+    control.refresh()
+    assert await serial() != before
+    await control.stop()
+
+
+async def test_figures_need_a_token_where_other_machines_can_ask():
+    node = Node()
+    control = Control(node.sources, is_exposed=True)
+    async with aiohttp.ClientSession(await control.start("127.0.0.1", 0)) as session:
+        for path, status in (("/metrics", 403), ("/v1/stats", 403), ("/healthz", 200), ("/ui", 200)):
+            async with session.get(path) as answer:
+                assert answer.status == status
+    await control.stop()
+
+
+async def test_a_page_of_another_site_gets_no_leave_to_ask(client):
+    fields = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    for method, path in (("OPTIONS", "/v1/stats"), ("GET", "/v1/stats"), ("GET", "/ping")):
+        async with client.request(method, path, headers=fields) as answer:
+            assert not any(name.startswith("Access-Control") for name in answer.headers)
+            assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
