@@ -87,8 +87,11 @@ class Recorder:
         self._counters.add_origin([record])
 
     def answered(self, answer: ReadyAnswer, request: Request, client: str, now: float) -> None:
-        """Count one exchange that a ready answer was the answer of; without a log, no sooner than it is looked at."""
-        if self.access_log is not None:
+        """Count one exchange that a ready answer was the answer of; without a log, no sooner than it is looked at.
+
+        One that its client has given an id is remembered by itself, so that it can be found.
+        """
+        if self.access_log is not None or b"x-request-id" in request.fields:
             self.exchange_ended(answer.record(request, client, now))
             return
         tally = self._tallies.get(answer)

@@ -50,10 +50,19 @@ async def test_the_commands_tell_what_all_workers_know(tmp_path: Path) -> None:
         assert [line["ts"] for line in lines] == sorted(line["ts"] for line in lines)
         code, told, _ = await command("log", "-n", "2", "-q", f'id == "{lines[0]["id"]}"', "--cache", cache)
         assert (code, told.count("\n"), "/nowhere 404 MISS no-lifetime" in told) == (0, 1, True)
+        for number in range(5):
+            # The last of these are ready hits, alike but for what their clients call them.
+            async with client() as session:
+                await get(session, f"{node.url}/images/dawn.png", **{"X-Request-ID": f"mine-{number}"})
+        for number in range(5):
+            code, told, _ = await command("log", "-q", f"req_id == mine-{number}", "--cache", cache)
+            assert (code, told.count("\n"), " HIT " in told, f"[mine-{number}]" in told) == (0, 1, True, True)
+        code, told, _ = await command("explain", "http://site.test/images/dawn.png", "--cache", cache)
+        assert "[mine-4]" in told
         code, told, _ = await command("stat", "--cache", cache, "--json")
-        assert json.loads(told)["totals"]["requests"] == 12
+        assert json.loads(told)["totals"]["requests"] == 17
         code, told, _ = await command("stat", "--cache", cache)
-        assert "totals.requests                  12\n" in told
+        assert "totals.requests                  17\n" in told
 
 
 async def test_the_log_is_followed_through_a_reload(tmp_path: Path) -> None:
