@@ -33,7 +33,7 @@ class _Answer:
     """An answer that is always ready."""
 
     body = bytes(1024)
-    is_held = True
+    length = 1024
 
     def second(self, now: float) -> Second | None:
         return int(now), 0

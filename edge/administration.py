@@ -10,6 +10,7 @@ from edge.control import (
     compatible,
     event_endpoints,
     inquiry_endpoints,
+    preload_endpoints,
     publish_endpoints,
     purge_endpoints,
     push_endpoints,
@@ -21,11 +22,15 @@ from edge.control.inquiries import Inquiries
 from edge.control.publishing import Publishing
 from edge.control.purging import Purging
 from edge.control.pushing import Pushing, forget_spool
+from edge.control.rewarming import Rewarming
 from edge.control.routes import Sources
 from edge.control.server import Control
 from edge.exchange.site import Sites
 from edge.policy.key import KeyPolicy
 from edge.policy.ring import owners, stripe_of
+from edge.preloading.fetching import Fetcher
+from edge.preloading.kept import Kept
+from edge.preloading.preloads import Preloads
 from edge.published.blobs import Blobs
 from edge.published.versions import Versions
 from edge.purges.node import NodePurges
@@ -45,15 +50,17 @@ def make_control(
     publishing: Publishing,
     inquiries: Inquiries,
     events: Events,
+    preloads: Preloads,
 ) -> Control:  # fmt: skip
     """Return the admin plane; TokenError if its tokens cannot be used."""
     idempotency = Idempotency(config.cache.path / "admin")
     shapes = compatible.endpoints(purging, config.admin.compatible)
     more = [
-        *purge_endpoints.endpoints(purging, idempotency),
+        *purge_endpoints.endpoints(purging, idempotency, _rewarming(config, inquiries, preloads)),
         *push_endpoints.endpoints(pushing),
         *publish_endpoints.endpoints(publishing),
         *inquiry_endpoints.endpoints(inquiries),
+        *preload_endpoints.endpoints(preloads, idempotency),
         *event_endpoints.endpoints(events),
         *shapes,
     ]  # fmt: skip
@@ -83,6 +90,12 @@ def make_purging(
     )  # fmt: skip
 
 
+def _rewarming(config: Config, inquiries: Inquiries, preloads: Preloads) -> Rewarming:
+    """Return what fetches anew what was purged."""
+    schemes = {"http" if listener.tls is None else "https" for listener in config.listeners}
+    return Rewarming(inquiries, preloads, sorted(schemes))
+
+
 def make_pushing(config: Config, sites: Sites, inquiries: Inquiries) -> Pushing:
     """Return what the admin plane takes pushed content with."""
     spool = config.cache.path / "admin" / "spool"
@@ -96,6 +109,24 @@ def make_pushing(config: Config, sites: Sites, inquiries: Inquiries) -> Pushing:
         quota=config.cache.pinned or config.cache.max_size // 4,
         inquiries=inquiries,
     )
+
+
+def make_preloads(
+    config: Config,
+    sites: Sites,
+    *,
+    clock: Clock,
+    flush: Callable[[], Awaitable[None]],
+    tell: Callable[[str, str], None],
+) -> Preloads:
+    """Return what the admin plane preloads with."""
+    by_stripe = owners(config.workers)
+    fetcher = Fetcher(
+        partial(_policy_of, sites),
+        lambda key: by_stripe[stripe_of(key_hash(key))],
+        folder=config.cache.path / CONTROL_FOLDER,
+    )
+    return Preloads(fetcher, Kept(config.cache.path / "admin" / "preloads"), clock, flush=flush, tell=tell)
 
 
 def make_publishing(config: Config, purges: NodePurges, *, clock: Clock) -> Publishing:

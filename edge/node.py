@@ -44,6 +44,7 @@ from edge.telemetry.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from edge.control.server import Control
+    from edge.preloading.preloads import Preloads
     from edge.purges.node import NodePurges
     from edge.telemetry.metrics import Exposition
 
@@ -82,6 +83,7 @@ class Node:
         self._exposition: Exposition
         self._purges: NodePurges | None = None
         self._control: Control | None = None
+        self._preloads: Preloads | None = None
 
     async def run(self, ready: Callable[[Sequence[str]], None]) -> None:
         """Serve until SIGTERM or SIGINT; `ready` is given the URLs once clients are accepted.
@@ -123,6 +125,8 @@ class Node:
             self._events.end()
             if self._control is not None:
                 await self._control.stop()
+            if self._preloads is not None:
+                await self._preloads.close()
             if self._purges is not None:
                 self._purges.close()
             await cancel_all()
@@ -205,7 +209,7 @@ class Node:
             return
         from importlib.metadata import version  # noqa: PLC0415 - see _OF_CONTROL
 
-        from edge.administration import make_control, make_publishing, make_purging, make_pushing  # noqa: PLC0415 - as above
+        from edge import administration  # noqa: PLC0415 - as above
         from edge.control.routes import Sources  # noqa: PLC0415 - as above
         from edge.telemetry.metrics import Exposition  # noqa: PLC0415 - as above
 
@@ -221,16 +225,21 @@ class Node:
         )
         config, clock = self._config, self._clock
         self._purges = await asyncio.to_thread(open_purges, config, clock, self._page)
-        purging = make_purging(
+        self._preloads = preloads = administration.make_preloads(
+            config, make_sites(config), clock=clock, flush=self._flush, tell=self._events.add
+        )
+        purging = administration.make_purging(
             config, make_sites(config), self._purges, clock=clock, flush=self._flush, count=self._count,
             tell=self._events.add,
         )  # fmt: skip
         try:
-            pushing = await asyncio.to_thread(make_pushing, config, make_sites(config), self._inquiries)
-            publishing = await asyncio.to_thread(make_publishing, config, self._purges, clock=clock)
+            pushing = await asyncio.to_thread(administration.make_pushing, config, make_sites(config), self._inquiries)
+            publishing = await asyncio.to_thread(administration.make_publishing, config, self._purges, clock=clock)
             self._control = await asyncio.to_thread(
-                make_control, config, sources, purging, pushing, publishing, self._inquiries, self._events
-            )
+                administration.make_control, config, sources, purging, pushing, publishing, self._inquiries,
+                self._events, preloads,
+            )  # fmt: skip
+            await preloads.start()
             url = await self._control.start(address.host, address.port)
         except EdgeError as error:
             raise StartError(str(error)) from error

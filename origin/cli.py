@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from origin.commands import publish, purge, push, rollback, status, versions
+from origin.commands import preload, publish, purge, push, rollback, status, versions
 from origin.demo import DemoError, demonstrate
 from origin.server import serve
 from origin.settings import File, SettingError, parse_rule, read_file, settle
@@ -21,6 +21,7 @@ def main() -> None:
 
 
 main.add_command(purge)
+main.add_command(preload)
 main.add_command(push)
 main.add_command(status)
 main.add_command(publish)

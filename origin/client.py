@@ -1,7 +1,7 @@
 """A client of the admin planes of edges: the same request to each, and what each of them says."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote
@@ -62,14 +62,36 @@ class Edges:
         everything: bool = False,
         hard: bool = False,
         dry_run: bool = False,
+        rewarm: int = 0,
     ) -> list[Answer]:
-        """Purge on every node; each answer is a receipt, or what a purge would hit."""
+        """Purge on every node; each answer is a receipt, or what a purge would hit; `rewarm` are fetched anew."""
         content = {
             "urls": list(urls), "prefixes": list(prefixes), "hosts": list(hosts), "tags": list(tags),
-            "everything": everything, "mode": "hard" if hard else "soft", "dry_run": dry_run,
+            "everything": everything, "mode": "hard" if hard else "soft", "dry_run": dry_run, "rewarm": rewarm,
         }  # fmt: skip
         # One key for all: should an answer be lost, the same call with it would not purge twice.
         return await self._all("POST", "/v1/purge", json=content, headers={"Idempotency-Key": str(uuid4())})
+
+    async def preload(
+        self,
+        urls: Sequence[str],
+        *,
+        sitemaps: Sequence[str] = (),
+        limits: Mapping[str, Any] | None = None,
+    ) -> list[Answer]:
+        """Begin a preload job on every node, and return the jobs; `limits` are concurrency, rate, window and retries."""
+        content = {"urls": list(urls), "sitemaps": list(sitemaps), "limits": dict(limits or {})}
+        return await self._all("POST", "/v1/preloads", json=content, headers={"Idempotency-Key": str(uuid4())})
+
+    async def preload_done(self, job: Answer, report: Callable[[Mapping[str, Any]], None]) -> Answer:
+        """Return a preload job when it is over; `report` is told of it every second."""
+        while job.is_ok:
+            report(job.told)
+            if job.told.get("state") in {"done", "cancelled"}:
+                break
+            await asyncio.sleep(1)
+            job = await self.ask(job.node, "GET", f"/v1/preloads/{quote(str(job.told.get('id')), safe='')}")
+        return job
 
     async def status(self) -> list[Answer]:
         """Return the figures of every node."""

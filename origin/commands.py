@@ -1,16 +1,20 @@
-"""The commands that speak to edges: purge, push, status."""
+"""The commands that speak to edges: purge, push, publish, preload, status."""
 
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import IO, Any
 
 import click
 
 from origin import publishing, pushing
 from origin.client import Answer, Edges
+from origin.quantities import parse_size
 
 #: Exit codes: 0 every node did it, 1 none did, 2 wrong usage, 4 some did.
 FAILED, PARTIAL = 1, 4
@@ -37,6 +41,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON 
 @click.option("--everything", is_flag=True, help="All there is.")
 @click.option("--hard", is_flag=True, help="As if it had never been there; otherwise it is stale, and validated.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be purged.")
+@click.option("--rewarm", type=click.IntRange(0, 500), default=0, metavar="N", help="Fetch the N most asked for anew.")
 @_nodes
 @_token_file
 @_as_json
@@ -48,6 +53,7 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
     everything: bool,  # noqa: FBT001 - click gives it by name
     hard: bool,  # noqa: FBT001 - the same
     dry_run: bool,  # noqa: FBT001 - the same
+    rewarm: int,
     nodes: Sequence[str],
     token_file: Path | None,
     as_json: bool,  # noqa: FBT001 - the same
@@ -58,10 +64,96 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
 
     async def ask(edges: Edges) -> list[Answer]:
         return await edges.purge(
-            urls=urls, prefixes=prefixes, hosts=hosts, tags=tags, everything=everything, hard=hard, dry_run=dry_run
+            urls=urls,
+            prefixes=prefixes,
+            hosts=hosts,
+            tags=tags,
+            everything=everything,
+            hard=hard,
+            dry_run=dry_run,
+            rewarm=rewarm,
         )
 
     _finish(_asked(nodes, token_file, ask), _dry if dry_run else _purged, as_json=as_json)
+
+
+@click.command()
+@click.argument("urls", nargs=-1, metavar="[URL]...")
+@click.option(
+    "--file", "files", multiple=True, type=click.File("r"), metavar="FILE", help="URLs, one a line; - for stdin."
+)
+@click.option("--sitemap", "sitemaps", multiple=True, metavar="URL", help="A sitemap, or an index of sitemaps.")
+@click.option("--concurrency", type=click.IntRange(1, 64), metavar="N", help="URLs asked for at a time, 4 by default.")
+@click.option("--rate", metavar="SIZE", help="Content a second on average, such as 2MiB.")
+@click.option("--window", metavar="HH:MM-HH:MM", help="Only at these times of day, in UTC.")
+@click.option("--retries", type=click.IntRange(0, 10), metavar="N", help="Tries for what cannot be had, 3 by default.")
+@click.option("--wait", is_flag=True, help="Wait until all is done; an edge where a URL has failed counts as failed.")
+@_nodes
+@_token_file
+@_as_json
+def preload(  # noqa: PLR0913, PLR0917 - one for each option
+    urls: Sequence[str],
+    files: Sequence[IO[str]],
+    sitemaps: Sequence[str],
+    concurrency: int | None,
+    rate: str | None,
+    window: str | None,
+    retries: int | None,
+    wait: bool,  # noqa: FBT001 - click gives it by name
+    nodes: Sequence[str],
+    token_file: Path | None,
+    as_json: bool,  # noqa: FBT001 - the same
+) -> None:
+    """Let every edge that is named ask for URLs, so that visitors find them stored.
+
+    The edges go on by themselves, over restarts, and ask as visitors would: what may not be stored is not.
+    """
+    try:
+        wanted = [*urls, *(line.strip() for file in files for line in file if line.strip())]
+        octets = None if rate is None else parse_size(rate)
+    except (ValueError, OSError) as error:
+        raise click.UsageError(str(error)) from error
+    if not wanted and not sitemaps:
+        raise click.UsageError("name what to preload: URLs, --file or --sitemap")
+    given = {"concurrency": concurrency, "rate": octets, "window": window, "retries": retries}
+    limits = {name: value for name, value in given.items() if value is not None}
+    shown = wait and sys.stderr.isatty()
+    with click.progressbar(length=0, label="preloading", file=sys.stderr, hidden=not shown) as bar:
+        far: dict[str, tuple[int, int]] = {}
+
+        def report(node: str, told: Mapping[str, Any]) -> None:
+            far[node] = sum(told[name] for name in ("stored", "fresh", "not_stored", "failed")), told["total"]
+            bar.length = sum(total for _, total in far.values())
+            bar.update(sum(done for done, _ in far.values()) - bar.pos)
+
+        async def ask(edges: Edges) -> list[Answer]:
+            jobs = await edges.preload(wanted, sitemaps=sitemaps, limits=limits)
+            if not wait:
+                return jobs
+            async with asyncio.TaskGroup() as group:
+                ends = [group.create_task(edges.preload_done(job, partial(report, job.node))) for job in jobs]
+            return [_with_failures(end.result()) for end in ends]
+
+        answers = _asked(nodes, token_file, ask)
+    _finish(answers, _preloaded, as_json=as_json)
+
+
+def _with_failures(job: Answer) -> Answer:
+    failed = job.told.get("failed", 0)
+    if not job.is_ok or (not failed and job.told.get("state") == "done"):
+        return job
+    problems = [
+        f"{each['url']}: {each['reason']}" for each in job.told.get("problems", ()) if each["outcome"] == "failed"
+    ]
+    return replace(job, error="\n  ".join([_preloaded(job), *problems[:10]]))
+
+
+def _preloaded(answer: Answer) -> str:
+    told = answer.told
+    return (
+        f"job {told['id']} is {told['state']}: {told['total']:,} URLs, {told['stored']:,} stored, {told['fresh']:,} there already, "
+        f"{told['not_stored']:,} not stored, {told['failed']:,} failed"
+    )
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 `server` runs it, `guard` decides which requests are answered at all, `problems` makes RFC 9457 errors.  What is answered
 is one `endpoint` record each, from which `openapi` and the `reference` come: `routes` for everybody (`dashboard.html` is
-the page of `/ui`), `purge_endpoints` and `compatible` for those whose `tokens` allow it.  `purging` does what they ask,
-`census` counts what that would hit, and `idempotency` answers what comes again, from what `durable` keeps.
+the page of `/ui`), the other `endpoints` modules for those whose `tokens` allow it.  `purging`, `pushing` and `publishing`
+do what they ask, `rewarming` what is to come after a purge; `census` counts what one would hit, `inquiries` asks the
+workers, `events` tells what happens, and `idempotency` answers what comes again.
 """

@@ -11,9 +11,9 @@ from typing import Any
 from aiohttp import web
 from diskcache import Timeout
 
-from edge.control.durable import open_durable
 from edge.control.endpoint import BY
 from edge.control.problems import problem
+from edge.durable import open_durable
 from edge.errors import StoreError
 
 #: For so many seconds an answer is remembered.

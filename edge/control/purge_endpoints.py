@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import msgspec
 from aiohttp import web
 
-from edge.control.endpoint import Endpoint, answer, read_json
+from edge.control.endpoint import BY, Endpoint, answer, read_json
 from edge.control.idempotency import Idempotency
 from edge.control.problems import problem
 from edge.control.purging import DryRun, PurgeRequest, Purging, Receipt
+from edge.control.rewarming import Rewarming
 from edge.control.tokens import Scope
 from edge.errors import PurgeNotWritten, StoreError
 
@@ -23,9 +24,9 @@ class Listing(msgspec.Struct, frozen=True):
     before: int | None = None
 
 
-def endpoints(purging: Purging, idempotency: Idempotency) -> Iterator[Endpoint]:
+def endpoints(purging: Purging, idempotency: Idempotency, rewarming: Rewarming | None = None) -> Iterator[Endpoint]:
     """Yield the endpoints."""
-    yield _purge(purging, idempotency)
+    yield _purge(purging, idempotency, rewarming)
     yield _listing(purging)
     yield _one(purging)
 
@@ -35,7 +36,7 @@ def not_written() -> web.Response:
     return problem(507, "The purge could not be written to the disk: it did not happen.")
 
 
-def _purge(purging: Purging, idempotency: Idempotency) -> Endpoint:
+def _purge(purging: Purging, idempotency: Idempotency, rewarming: Rewarming | None) -> Endpoint:
     async def purge(request: web.Request) -> web.Response:
         asked = await read_json(request, PurgeRequest)
         if isinstance(asked, web.Response):
@@ -51,9 +52,13 @@ def _purge(purging: Purging, idempotency: Idempotency) -> Endpoint:
 
         async def act() -> web.Response:
             try:
-                return answer(await purging.purge(request, asked.mode, selectors))
+                receipt = await purging.purge(request, asked.mode, selectors)
             except PurgeNotWritten:
                 return not_written()
+            if asked.rewarm and rewarming is not None:
+                job = await rewarming.begin(asked.rewarm, selectors, request[BY].name)
+                receipt = msgspec.structs.replace(receipt, preload=job)
+            return answer(receipt)
 
         return await idempotency.once(request, act)
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from edge.clock import Clock
 from edge.control import census
 from edge.control.endpoint import BY, audit
+from edge.control.inquiries import MOST_LEADERS
 from edge.control.problems import Fault
 from edge.errors import ParseError
 from edge.policy import purging_targets
@@ -26,7 +27,10 @@ Names = Annotated[list[Annotated[str, msgspec.Meta(max_length=LONGEST)]], msgspe
 
 
 class PurgeRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What to purge, and how: soft makes it stale, hard as if it were not there."""
+    """What to purge, and how: soft makes it stale, hard as if it were not there.
+
+    So many as `rewarm` of the URLs with the most hits that it hits are fetched anew by a preload job.
+    """
 
     urls: Names = msgspec.field(default_factory=list)
     prefixes: Names = msgspec.field(default_factory=list)
@@ -35,6 +39,7 @@ class PurgeRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     everything: bool = False
     mode: Mode = Mode.SOFT
     dry_run: bool = False
+    rewarm: Annotated[int, msgspec.Meta(ge=0, le=MOST_LEADERS)] = 0
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -45,7 +50,10 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """A purge that is in force: no later request is answered by what it hit, unless stale where that is allowed."""
+    """A purge that is in force: no later request is answered by what it hit, unless stale where that is allowed.
+
+    `preload` is the id of the job that fetches anew, if there is one.
+    """
 
     id: int
     time: str
@@ -53,6 +61,7 @@ class Receipt(msgspec.Struct, frozen=True):
     selectors: list[Named]
     node: str
     effect: Literal["absent", "stale"]
+    preload: str = ""
 
 
 class DryRun(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from edge.downstream.content import Content
 from edge.downstream.head import Head
 from edge.downstream.intake import Intake, Item
 from edge.downstream.pace import SendingPace
+from edge.downstream.ready import Last
 from edge.downstream.response import Http1Responder
 from edge.downstream.switched import Switched
 from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout
@@ -234,14 +235,17 @@ class Http1(asyncio.Protocol):
         self._deadline = self._loop.time() + self._limits.keepalive_timeout
         if not self._transport.is_closing():
             self.write(*pieces)
+        if pieces.__class__ is Last:
+            self._linger()
         return True
 
     def _after_ready(self, data: bytes) -> bytes:
         """Answer the pipelined requests that `data` begins with, as far as their answers are ready; return the rest."""
         pieces: list[bytes] = []
         at = size = 0
+        is_last = False
         most = min(self._limits.requests_per_connection - self._served - 1, _PIPELINED_AT_ONCE)
-        while size < self._limits.write_buffer and len(pieces) < most:
+        while size < self._limits.write_buffer and len(pieces) < most and not is_last:
             end = data.find(_HEAD_END, at) + len(_HEAD_END)
             ready = self._ready(data[at:end]) if end > at else None
             if ready is None:
@@ -249,10 +253,13 @@ class Http1(asyncio.Protocol):
             at = end
             pieces.append(b"".join(ready))
             size += len(pieces[-1])
+            is_last = ready.__class__ is Last
         if pieces:
             self._served += len(pieces) - 1
-            self._write_ready((b"".join(pieces),))
-        return data[at:]
+            written = (b"".join(pieces),)
+            self._write_ready(Last(written) if is_last else written)
+        # RFC 9112 §9.6: what comes behind the last is not answered.
+        return b"" if is_last else data[at:]
 
     def _ready(self, raw: bytes) -> tuple[Piece, ...] | None:
         """Return the ready answer to the head that `raw` may be, None when there is none."""
@@ -265,7 +272,9 @@ class Http1(asyncio.Protocol):
         """Answer a request that came alone with a ready answer, or begin to answer it without a task."""
         if self._write_ready(self._listener.by_request(raw, head, self._client)):
             return True
-        self._responder = Http1Responder(self, head.request, keep_alive=True, may_stay=self._may_stay)
+        self._responder = Http1Responder(
+            self, head.request, keep_alive=not head.wants_close, may_stay=self._may_stay
+        )  # fmt: skip
         self._served += 1
         if self._listener.begin(head.request, self._responder, self._client, self._has_answered):
             return True

@@ -74,7 +74,7 @@ class Intake:
             self.advance()
 
     def lone_head(self, data: bytes) -> Head | None:
-        """Return the head that `data` is, all of it: no content, nothing behind, and it is not the last.
+        """Return the head that `data` is, all of it: no content, and nothing behind.
 
         It is then not to be fed.  None for anything else, which is; nothing may have begun before.
         """
@@ -84,7 +84,7 @@ class Intake:
             head = parse_head(data, self._scheme, self._limits) if head_length(data, self._limits) else None
         except DownstreamError:
             return None
-        if head is None or head.request.has_content or head.wants_close:
+        if head is None or head.request.has_content:
             return None
         self._may_skip_line = True
         return head

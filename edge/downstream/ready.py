@@ -10,7 +10,7 @@ from collections.abc import Callable
 from edge.clock import Clock
 from edge.downstream.head import Head
 from edge.downstream.http2.encoding import final_block
-from edge.downstream.response import final_head
+from edge.downstream.response import final_head, last_head
 from edge.ports import Piece, ReadyAnswer, Second
 from edge.rounds import Rounds
 from edge.semantics.messages import Request, Response
@@ -29,6 +29,12 @@ _LONGEST, _HEADS, _OCTETS = 2048, 16384, 8 << 20
 _JOIN = 16 << 10
 
 
+class Last(tuple[Piece, ...]):
+    """What is written of an answer that ends its connection."""
+
+    __slots__ = ()
+
+
 class _Rendered:
     """An answer as it goes out in one second of its age.
 
@@ -45,7 +51,7 @@ class _Rendered:
         self.answer = answer
         self.heads: set[bytes] = set()
         self._second: Second | None = None
-        self._joins = render is final_head and answer.length <= _JOIN
+        self._joins = render is not final_block and answer.length <= _JOIN
         # With the content, unless that has to be read.
         self._pieces: tuple[Piece, ...] | None = ()
         self._head = b""
@@ -66,7 +72,8 @@ class _Rendered:
         return None if body is None else self._with(self._head, body)
 
     def _with(self, head: bytes, body: Piece) -> tuple[Piece, ...]:
-        return (b"".join((head, body)),) if self._joins else (head, body)
+        pieces = (b"".join((head, body)),) if self._joins else (head, body)
+        return Last(pieces) if self.render is last_head else pieces
 
     def keeps(self) -> bool:
         """Let go of a content that the store has let go of; return whether there is an answer still."""
@@ -113,9 +120,9 @@ class ReadyTable:
 
     def by_request(self, raw: bytes, head: Head, client: str, date: Callable[[], bytes]) -> tuple[Piece, ...] | None:
         """Return what to write for a parsed head, None when the full path must answer; remembers its octets."""
-        if head.wants_close or (answer := self._find(head.request)) is None:
+        if (answer := self._find(head.request)) is None:
             return None
-        render = final_head if head.request.version < (2, 0) else final_block
+        render = final_block if head.request.version >= (2, 0) else last_head if head.wants_close else final_head
         rendered = self._rendered.get((answer, render))
         if rendered is None:
             rendered = self._rendered[answer, render] = _Rendered(answer, render)

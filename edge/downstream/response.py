@@ -172,6 +172,11 @@ def final_head(response: Response, length: int, date: Callable[[], bytes]) -> by
     return b"%s%s%s\r\n" % (head, dated, framing)
 
 
+def last_head(response: Response, length: int, date: Callable[[], bytes]) -> bytes:
+    """Return the head of a response whose content follows whole, on a connection that ends with it (HTTP/1.1)."""
+    return final_head(response, length, date)[:-2] + b"Connection: close\r\n\r\n"
+
+
 def encode_head(status: int, reason: bytes, fields: FieldSection) -> bytes:
     """Return status line and field lines, without the empty line that ends them."""
     try:

@@ -52,9 +52,9 @@ class Prepared:
     """
 
     __slots__ = (
-        "_again", "_age_at", "_base_age", "_epoch", "_form", "_is_304", "_is_offering", "_lifetime", "_lines", "_node", "_path", "_published",
-        "_purges", "_scheme", "_shared", "_since", "_site", "_source", "_status_at", "_store", "_token", "_unmodified", "_used", "body",
-        "length", "stored",
+        "_again", "_age_at", "_base_age", "_epoch", "_form", "_is_304", "_is_offering", "_lifetime", "_lines", "_node",
+        "_path", "_published", "_purges", "_scheme", "_shared", "_since", "_site", "_source", "_status_at", "_store",
+        "_token", "_ttl", "_unmodified", "_used", "body", "length", "stored",
     )  # fmt: skip
 
     def __init__(
@@ -82,7 +82,7 @@ class Prepared:
         self._is_304, self._unmodified = False, self
         # The head's, once it was made, with the places of what changes from second to second.
         self._lines: list[Line] = []
-        self._age_at = self._status_at = 0
+        self._age_at = self._status_at = self._ttl = 0
         self._lifetime = freshness(stored.status, stored.fields, stored.response_time, ex.site.freshness).lifetime
         self._since = stored.response_time
         self._base_age = current_age(stored, stored.response_time)
@@ -136,7 +136,7 @@ class Prepared:
     def head(self, second: Second) -> Response:
         """Return the head as the full path makes it."""
         age, ttl = second
-        stored = self.stored
+        stored, self._ttl = self.stored, ttl
         self._used()
         if not self._is_304:
             self.body = self._store.at_hand(stored)
@@ -161,13 +161,12 @@ class Prepared:
         return lines
 
     def record(self, request: Request, client: str, now: float) -> Record:
-        """Return what telemetry is told of one exchange."""
-        second = self.second(now) or (0, 0)
+        """Return what telemetry is told of one exchange, for which the head was made."""
         return Record(
             request=request,
             status=304 if self._is_304 else self.stored.status,
             trace=TRACE,
-            cache_status=hit_status(self._node, second[1]),
+            cache_status=hit_status(self._node, self._ttl),
             outcome="HIT",
             detail="",
             client=client,

@@ -18,7 +18,16 @@ async def test_the_description_names_every_endpoint_and_what_it_takes(tmp_path):
     assert schema == {"$ref": "#/components/schemas/PurgeRequest"}
     members = described["components"]["schemas"]["PurgeRequest"]
     assert members["additionalProperties"] is False
-    assert members["properties"].keys() == {"urls", "prefixes", "hosts", "tags", "everything", "mode", "dry_run"}
+    assert members["properties"].keys() == {
+        "urls",
+        "prefixes",
+        "hosts",
+        "tags",
+        "everything",
+        "mode",
+        "dry_run",
+        "rewarm",
+    }
     references = set(re.findall(r"#/components/schemas/(\w+)", str(described)))
     assert references <= described["components"]["schemas"].keys()
     assert described["paths"]["/v1/purges/{id}"]["get"]["parameters"][0]["in"] == "path"

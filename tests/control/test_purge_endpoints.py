@@ -30,7 +30,7 @@ async def test_a_purge_is_in_force_and_has_a_receipt(node):
     named = [{"kind": "url", "value": "http://a.example/x"}, {"kind": "tag", "value": "t"}]
     assert status == 200
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", receipt.pop("time"))
-    assert receipt == {"id": 1, "mode": "hard", "selectors": named, "node": "n1", "effect": "absent"}
+    assert receipt == {"id": 1, "mode": "hard", "selectors": named, "node": "n1", "effect": "absent", "preload": ""}
     key = cache_key(Target(b"http", b"a.example", b"/x"), KeyPolicy())
     assert node.purges.verdict(key, 0, tuple).mode is Mode.HARD
     assert node.purges.verdict(b"k", 0, lambda: [Selector(Kind.TAG, b"t")]).mode is Mode.HARD

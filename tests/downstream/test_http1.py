@@ -153,6 +153,23 @@ class TestOrder:
         assert [answer.closes for answer in answers] == [False] * 4 + [True]
         assert await client.rest() == b""
 
+    async def test_what_is_ready_ends_the_connection_where_it_was_asked_to(self, talking):
+        async def handle(request: Request, content: Content, responder: Http1Responder, client: str) -> None:
+            raise AssertionError("everything is ready")
+
+        table = ReadyTable(lambda request: ReadyPath(request.target.path), lambda *_: None, SystemClock())
+        _, port = await talking.listener(handle, ready=table)
+        last = (GET % b"/last").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        for wire, count in ((last, 1), (GET % b"/a" + GET % b"/b" + last + GET % b"/behind", 3)):
+            # Parsed the first time, known the second.
+            for _ in range(2):
+                client = await talking.client(port)
+                await client.send(wire)
+                answers = [await client.answer() for _ in range(count)]
+                assert [answer.closes for answer in answers] == [False] * (count - 1) + [True]
+                assert answers[-1].content == b"ready /last"
+                assert await client.rest() == b""
+
     async def test_answers_without_content_wait_for_a_client_that_does_not_read(self, talking):
         served = 0
         paused = asyncio.Event()
@@ -593,7 +610,6 @@ class TestWithoutATask:
     @pytest.mark.parametrize(
         "wire",
         [
-            pytest.param(CLOSING, id="the last request"),
             pytest.param(POST % b"Content-Length: 2" + b"ab", id="a request with content"),
             pytest.param(GET % b"/a" + GET % b"/b", id="requests in one segment"),
             pytest.param(b"\r\n" + GET % b"/a", id="an empty line first"),
@@ -605,6 +621,14 @@ class TestWithoutATask:
         await client.send(wire)
         await client.answer()
         assert begin.begun.empty()
+
+    async def test_the_last_request_ends_the_connection(self, talking):
+        begin, _, client = await self.begin(talking)
+        await client.send(CLOSING)
+        path = await begin.answer()
+        answer = await client.answer()
+        assert (answer.content, answer.closes) == (path, True)
+        assert await client.rest() == b""
 
     async def test_an_answer_that_is_not_finished_resets_the_connection(self, talking):
         begin, _, client = await self.begin(talking)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.downstream.ready import ReadyTable
+from edge.downstream.ready import Last, ReadyTable
 from edge.downstream.response import Http1Responder
 from edge.policy.profile import PROFILES
 from edge.semantics.dates import format_date
@@ -159,6 +159,22 @@ async def test_age_and_ttl_move_with_the_clock_until_the_lifetime_is_over(fresh:
     assert node.ready(raw()) is None
 
 
+async def test_the_last_request_of_a_connection_is_told_so(fresh: Answer) -> None:
+    node = Node()
+    node.world.upstream.answers(fresh)
+    await node.full(raw())
+    await node.full(raw())
+    last = raw(b"/", b"Connection: close")
+    for seconds in (0, 1):
+        node.world.clock.advance(seconds)
+        answer = node.ready(last)
+        assert answer == await node.full(last)
+        assert b"\r\nConnection: close\r\n\r\nhello" in answer
+        assert b"Connection" not in node.ready(raw())
+    assert isinstance(node.table.by_octets(last, "192.0.2.1", Wire().date), Last)
+    assert not isinstance(node.table.by_octets(raw(), "192.0.2.1", Wire().date), Last)
+
+
 @pytest.mark.parametrize(
     "octets",
     [
@@ -168,7 +184,6 @@ async def test_age_and_ttl_move_with_the_clock_until_the_lifetime_is_over(fresh:
         pytest.param(raw(b"/", b"Cache-Control: no-cache"), id="a request with directives is not plain"),
         pytest.param(raw(method=b"HEAD"), id="HEAD is not plain"),
         pytest.param(raw(version=b"1.0"), id="HTTP/1.0 is not plain"),
-        pytest.param(raw(b"/", b"Connection: close"), id="a last request is not plain"),
         pytest.param(raw(b"/", b"Content-Length: 3"), id="a request with content is not plain"),
         pytest.param(raw(b"/b"), id="another key has another answer"),
         pytest.param(raw().replace(b"a.test", b"b.test"), id="another authority has none"),

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from edge.control.durable import open_durable
+from edge.durable import open_durable
 from edge.errors import StoreDamaged, StoreError
 
 
