@@ -87,11 +87,8 @@ class Recorder:
         self._counters.add_origin([record])
 
     def answered(self, answer: ReadyAnswer, request: Request, client: str, now: float) -> None:
-        """Count one exchange that a ready answer was the answer of; without a log, no sooner than it is looked at.
-
-        One that its client has given an id is remembered by itself, so that it can be found.
-        """
-        if self.access_log is not None or b"x-request-id" in request.fields:
+        """Count one exchange that a ready answer was the answer of; without a log, no sooner than it is looked at."""
+        if self.access_log is not None:
             self.exchange_ended(answer.record(request, client, now))
             return
         tally = self._tallies.get(answer)
@@ -101,6 +98,10 @@ class Recorder:
             self._tallies[answer] = _Tally(answer.record(request, client, now))
             if len(self._tallies) > _MOST_TALLIES:
                 self.settle()
+
+    def answered_named(self, answer: ReadyAnswer, request: Request, client: str, now: float) -> None:
+        """Count and remember by itself one exchange that its client has named, so that it can be found."""
+        self.exchange_ended(answer.record(request, client, now))
 
     def settle(self) -> None:
         """Count what was tallied."""
