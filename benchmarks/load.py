@@ -112,6 +112,19 @@ def held(url: str, connections: int) -> Iterator[None]:
         process.kill()
 
 
+@contextlib.contextmanager
+def pressing(load: str, url: str, **options: float) -> Iterator[None]:
+    """Ask as `driver` does, as long as the block lasts."""
+    process = subprocess.Popen(_driver(load, url, {"seconds": 86400, **options}), stdout=subprocess.DEVNULL)
+    try:
+        yield
+        if process.poll() is not None:
+            raise SystemExit(f"the load on {url} ended early")
+    finally:
+        process.kill()
+        process.wait()
+
+
 def _driver(load: str, url: str, options: dict[str, float]) -> list[str]:
     given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return ["taskset", "-c", LOAD_CORE, sys.executable, "-m", "benchmarks.driver", load, url, *given]

@@ -136,7 +136,7 @@ def foreland(folder: Path, objects: int, at_origin: int) -> str:
     """Return Foreland's row."""
     quota = max(objects * QUOTA_OF_OBJECT, 256 << 20)
     began = time.perf_counter()
-    stats = uvloop.run(_fill(folder, objects, quota))
+    stats = uvloop.run(fill(folder, objects, quota))
     print(f"filled at {objects / (time.perf_counter() - began):,.0f} objects/s, {stats}", file=sys.stderr)
     port = free_port()
     command = [
@@ -148,7 +148,7 @@ def foreland(folder: Path, objects: int, at_origin: int) -> str:
     return f"| Foreland | {stats.objects:,} | {clean} | {killed} | before the first hit | {each:.0f} |"
 
 
-async def _fill(folder: Path, objects: int, quota: int) -> Stats:
+async def fill(folder: Path, objects: int, quota: int) -> Stats:
     """Store `objects` small responses as the edge would."""
     disk = await Disk.start(folder, Settings(quota=quota, memory=0), SystemClock())
     fields = FieldSection([(b"content-type", b"text/plain"), (b"cache-control", b"max-age=864000")])

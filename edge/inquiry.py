@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice, takewhile
 
 from edge.control.inquiries import (
     FIELDS,
@@ -30,8 +31,8 @@ from edge.ports import Record
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request
 from edge.semantics.target import Target, parse_authority, parse_uri
-from edge.telemetry.lines import Line, printable
-from edge.telemetry.query import QueryError, parse
+from edge.telemetry.lines import Line, name_of, printable
+from edge.telemetry.query import Accepts, QueryError, parse
 from edge.telemetry.recorder import Recorder
 
 
@@ -62,14 +63,20 @@ class Inquiry:
         except QueryError as error:
             return Refused(f"{error}")
         self._recorder.settle()
-        found = []
-        for record in self._recorder.ring:
-            line = self._line_of(record)
-            if accepts(row_of(line)):
-                found.append(line)
-                if len(found) == question.count:
-                    break
-        return Lines(found)
+        ring = self._recorder.ring
+        if question.known is not None:
+            return self._since(question, set(question.known), accepts)
+        lines = filter(lambda line: accepts(row_of(line)), map(self._line_of, ring))
+        return Lines(list(islice(lines, question.count)))
+
+    def _since(self, question: AboutLog, known: set[str], accepts: Accepts) -> Lines:
+        """Return what has come since one of the exchanges that are `known` was the newest."""
+        ring = self._recorder.ring
+        fresh = list(takewhile(lambda record: name_of(record) not in known, ring))
+        lines = filter(lambda line: accepts(row_of(line)), map(self._line_of, fresh))
+        newest = [name_of(record) for record in islice(ring, 1)]
+        # A worker that is new has not known any of these; one that has forgotten the last one is full.
+        return Lines(list(islice(lines, question.count)), newest, bool(known) and len(fresh) == ring.capacity)
 
     def _top(self, question: AboutTop) -> Leaders:
         self._recorder.settle()

@@ -170,7 +170,10 @@ class Worker:
         await self._join_ring(driver)
         limits = app.limits(config)
         for settings, fd in zip(config.listeners, self._begin.listeners, strict=True):
-            ready = ReadyTable(driver.prepared.find, self._recorder.answered, clock, swept=driver.prepared.sweep)
+            ready = ReadyTable(
+                driver.prepared.find, self._recorder.answered, clock,
+                named=self._recorder.answered_named, swept=driver.prepared.sweep,
+            )  # fmt: skip
             listener = Listener(
                 driver.handle,
                 driver.refuse_unparsed,

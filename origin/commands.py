@@ -3,7 +3,8 @@
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -200,13 +201,12 @@ def push(
     """
     given, files = _given(fields), _found(folder, base)
     octets = sum(file.length for file in files) * len(nodes)
-    with click.progressbar(length=octets, label="pushing", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+    with _progress("pushing", octets) as done:
 
         async def ask(edges: Edges) -> list[Answer]:
             async with asyncio.TaskGroup() as group:
                 asked = [
-                    group.create_task(pushing.push(edges, node, files, given, bar.update, is_dry=dry_run))
-                    for node in nodes
+                    group.create_task(pushing.push(edges, node, files, given, done, is_dry=dry_run)) for node in nodes
                 ]
             return [each.result().answer() for each in asked]
 
@@ -245,10 +245,13 @@ def publish(  # noqa: PLR0913, PLR0917 - one for each option
     files = _found(folder, "")
     manifest = publishing.manifest(site, files, _given(fields))
 
-    async def ask(edges: Edges) -> list[Answer]:
-        return await publishing.publish(edges, nodes, manifest, files, activates=not dry_run, keep=keep)
+    with _progress("publishing", publishing.octets(files) * len(nodes)) as done:
 
-    _finish(_asked(nodes, token_file, ca_file, ask), _published, as_json=as_json)
+        async def ask(edges: Edges) -> list[Answer]:
+            return await publishing.publish(edges, nodes, manifest, files, done, activates=not dry_run, keep=keep)
+
+        answers = _asked(nodes, token_file, ca_file, ask)
+    _finish(answers, _published, as_json=as_json)
 
 
 @click.command()
@@ -279,6 +282,13 @@ def _found(folder: Path, base: str) -> list[pushing.File]:
     except pushing.Unreadable as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(FAILED)
+
+
+@contextmanager
+def _progress(label: str, octets: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar, on a terminal only; what is yielded is told of octets that are done."""
+    with click.progressbar(length=octets, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+        yield bar.update
 
 
 def _given(fields: Sequence[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,17 +31,27 @@ async def publish(
     nodes: Sequence[str],
     version: Mapping[str, Any],
     files: Iterable[File],
+    done: Callable[[int], None],
     *,
     activates: bool,
     keep: int | None,
 ) -> list[Answer]:
-    """Send `version` to every node, and let each serve it that has all of it."""
+    """Send `version` to every node, and let each serve it that has all of it.
+
+    `done` is told of octets that need no more sending: for each node those of each content, as `octets` counts them.
+    """
     by_hash = {file.digest.hex(): file for file in files}
     async with asyncio.TaskGroup() as group:
         asked = [
-            group.create_task(_publish(edges, node, version, by_hash, activates=activates, keep=keep)) for node in nodes
+            group.create_task(_publish(edges, node, version, by_hash, done, activates=activates, keep=keep))
+            for node in nodes
         ]
     return [task.result() for task in asked]
+
+
+def octets(files: Iterable[File]) -> int:
+    """Return how many octets the contents of some files have; one that is there twice counts once."""
+    return sum({file.digest: file.length for file in files}.values())
 
 
 async def _publish(
@@ -49,6 +59,7 @@ async def _publish(
     node: str,
     version: Mapping[str, Any],
     by_hash: Mapping[str, File],
+    done: Callable[[int], None],
     *,
     activates: bool,
     keep: int | None,
@@ -57,7 +68,8 @@ async def _publish(
     if not drafted.is_ok:
         return drafted
     lacking = [by_hash[name] for name in drafted.told["lacks"]]
-    failed = await _send(edges, node, _bundles(lacking))
+    done(octets(by_hash.values()) - octets(lacking))
+    failed = await _send(edges, node, _bundles(lacking), done)
     if failed is not None:
         return failed
     told = {"site": version["site"], "id": drafted.told["id"], "sent": len(lacking)}
@@ -71,7 +83,7 @@ async def _publish(
     return replace(activated, told={**activated.told, **told}) if activated.is_ok else activated
 
 
-async def _send(edges: Edges, node: str, bundles: Iterator[list[File]]) -> Answer | None:
+async def _send(edges: Edges, node: str, bundles: Iterator[list[File]], done: Callable[[int], None]) -> Answer | None:
     """Send contents; return the first answer that is a failure, after which nothing more is sent."""
     failures: list[Answer] = []
 
@@ -79,7 +91,7 @@ async def _send(edges: Edges, node: str, bundles: Iterator[list[File]]) -> Answe
         for files in bundles:
             if failures:
                 return
-            answer = await _bundle_sent(edges, node, files)
+            answer = await _bundle_sent(edges, node, files, done)
             if not answer.is_ok:
                 failures.append(answer)
 
@@ -89,15 +101,17 @@ async def _send(edges: Edges, node: str, bundles: Iterator[list[File]]) -> Answe
     return failures[0] if failures else None
 
 
-async def _bundle_sent(edges: Edges, node: str, files: Sequence[File]) -> Answer:
+async def _bundle_sent(edges: Edges, node: str, files: Sequence[File], done: Callable[[int], None]) -> Answer:
     headers = {"Content-Type": _TYPE}
     try:
         if len(files) == 1 and files[0].length > BUNDLE:
-            return await edges.ask(node, "POST", "/v1/blobs", headers=headers, data=_pieces(files[0]))
+            return await edges.ask(node, "POST", "/v1/blobs", headers=headers, data=_pieces(files[0], done))
         data = await asyncio.to_thread(lambda: gzip.compress(b"".join(map(_whole, files)), 5))
     except OSError as error:
         return Answer(node, 0, {}, f"{error.filename} cannot be read: {error.strerror}")
-    return await edges.ask(node, "POST", "/v1/blobs", headers={**headers, "Content-Encoding": "gzip"}, data=data)
+    answer = await edges.ask(node, "POST", "/v1/blobs", headers={**headers, "Content-Encoding": "gzip"}, data=data)
+    done(octets(files))
+    return answer
 
 
 def _bundles(files: Iterable[File]) -> Iterator[list[File]]:
@@ -127,8 +141,9 @@ def _short(path: Path, length: int) -> bytes:
         return opened.read(length)
 
 
-async def _pieces(file: File) -> AsyncIterator[bytes]:
+async def _pieces(file: File, done: Callable[[int], None]) -> AsyncIterator[bytes]:
     yield _head(file)
     with await asyncio.to_thread(file.path.open, "rb") as opened:
         while piece := await asyncio.to_thread(opened.read, _PIECE):
             yield piece
+            done(len(piece))

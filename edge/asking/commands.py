@@ -4,21 +4,25 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 import msgspec
 
 from edge.asking import shown
+from edge.asking.follow import following
 from edge.config.errors import ConfigError
 from edge.config.load import load
 from edge.control.inquiries import AboutLog, AboutRequest, Lines, Told
 from edge.supervisor.commands import inquire
 from edge.supervisor.faults import NotAnswered
 from edge.supervisor.paths import CONTROL_FOLDER
+from edge.telemetry.lines import Line
 
 #: Exit codes, as everywhere: 1 failure at run time, 2 wrong usage, 3 invalid configuration.
 FAILED, INVALID = 1, 3
+# More than all workers remember together.
+_ALL = 1_000_000
 _Command = TypeVar("_Command", bound=Callable[..., None])
 _JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
@@ -62,14 +66,35 @@ def explain(
     "--query", "-q", default="", help="""Such as 'status >= 500 and cache == "MISS"'; see docs/observing.md."""
 )
 @click.option("-n", "count", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
+@click.option("--follow", "-f", "follows", is_flag=True, help="Go on with those that come, until interrupted.")
 @_JSON
 @_with_node
-def log_(query: str, count: int, config: Path | None, cache: Path | None, *, as_json: bool) -> None:
+def log_(query: str, count: int, config: Path | None, cache: Path | None, *, follows: bool, as_json: bool) -> None:
     """Print the last exchanges of a running node that a query accepts, the oldest first."""
-    answer = _ask(config, cache, "log", AboutLog(query, count))
-    lines = msgspec.convert(answer, Lines).lines
-    for line in reversed(lines):
-        click.echo(msgspec.json.encode(line) if as_json else shown.line(line))
+
+    def show(lines: Sequence[Line]) -> None:
+        for line in reversed(lines):
+            click.echo(msgspec.json.encode(line) if as_json else shown.line(line))
+
+    folder = _folder(config, cache)
+    question = AboutLog(query, count, [] if follows else None)
+    told = msgspec.convert(_told(folder, "log", question), Lines)
+    show(told.lines)
+    if not follows:
+        return
+    try:
+        for since in following(lambda known: _log_since(folder, query, known), told.newest):
+            if since.has_gap:
+                click.echo("some are missing: more came than the node remembers", err=True)
+            show(since.lines)
+    except NotAnswered as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _log_since(folder: Path, query: str, known: list[str]) -> Lines:
+    return msgspec.convert(inquire(folder, "log", AboutLog(query, _ALL, known)), Lines)
 
 
 @click.command()
@@ -94,6 +119,11 @@ def stat(every: float | None, config: Path | None, cache: Path | None, *, as_jso
 
 
 def _ask(config: Path | None, cache: Path | None, word: str, question: object) -> Any:  # noqa: ANN401 - JSON
+    return _told(_folder(config, cache), word, question)
+
+
+def _folder(config: Path | None, cache: Path | None) -> Path:
+    """Return the folder of the node that is meant."""
     if cache is None:
         try:
             cache = load(config, {}, {}).cache.path if config is not None else None
@@ -103,11 +133,19 @@ def _ask(config: Path | None, cache: Path | None, word: str, question: object) -
             sys.exit(INVALID)
     if cache is None:
         raise click.UsageError("which node? Give --config FILE or --cache DIR, as it was started with")
+    return cache / CONTROL_FOLDER
+
+
+def _told(folder: Path, word: str, question: object) -> Any:  # noqa: ANN401 - JSON
     try:
-        return inquire(cache / CONTROL_FOLDER, word, question)
+        return inquire(folder, word, question)
     except NotAnswered as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(FAILED)
+        _fail(error)
+
+
+def _fail(error: NotAnswered) -> NoReturn:
+    click.echo(f"error: {error}", err=True)
+    sys.exit(FAILED)
 
 
 def _print_json(answer: object) -> None:

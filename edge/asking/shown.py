@@ -42,10 +42,11 @@ def line(told: Line) -> str:
     query = "" if told.query is None else f"?{told.query}"
     reason = f" {told.reason}" if told.reason else ""
     origin = f", origin {told.origin_status} in {told.origin_ms:g} ms" if told.origin_ms is not None else ""
+    called = f" [{told.req_id}]" if told.req_id else ""
     cut = ", incomplete" if not told.complete else ""
     return (
         f"{told.ts} {told.id} {told.client_ip} {told.method} {told.host}{told.path}{query} {told.status} {told.cache}"
-        f"{reason} {told.bytes_out} B in {told.dur_ms:g} ms{origin}{cut}"
+        f"{reason} {told.bytes_out} B in {told.dur_ms:g} ms{origin}{cut}{called}"
     )
 
 

@@ -26,10 +26,15 @@ class AboutRequest(msgspec.Struct, frozen=True, tag="request"):
 
 
 class AboutLog(msgspec.Struct, frozen=True, tag="log"):
-    """Which of the last exchanges a query accepts, the newest `count` of them; see `telemetry.query`."""
+    """Which of the last exchanges a query accepts, the newest `count` of them; see `telemetry.query`.
+
+    Attributes:
+        known: who follows gives what `newest` was the last time, and is told only what has come since; None otherwise.
+    """
 
     query: str
     count: int
+    known: list[str] | None = None
 
 
 class AboutPushed(msgspec.Struct, frozen=True, tag="pushed"):
@@ -88,10 +93,17 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     reason: str
 
 
-class Lines(msgspec.Struct, frozen=True, tag="lines"):
-    """Exchanges, the newest first."""
+class Lines(msgspec.Struct, frozen=True, tag="lines", omit_defaults=True):
+    """Exchanges, the newest first.
+
+    Attributes:
+        newest: for who follows, the last exchange of each worker, whether the query accepts it or not.
+        has_gap: whether more came since than a worker remembers.
+    """
 
     lines: list[Line]
+    newest: list[str] = []
+    has_gap: bool = False
 
 
 class Explained(msgspec.Struct, frozen=True, tag="explained"):
@@ -156,9 +168,11 @@ class Inquiries:
 
     async def log(self, question: AboutLog) -> Lines:
         """Return exchanges; Unanswered when the query cannot be understood."""
-        answers = await self._answers(question)
+        answers = [answer for answer in await self._answers(question) if isinstance(answer, Lines)]
         return Lines(
-            _newest([line for answer in answers if isinstance(answer, Lines) for line in answer.lines], question.count)
+            _newest([line for answer in answers for line in answer.lines], question.count),
+            [name for answer in answers for name in answer.newest],
+            any(answer.has_gap for answer in answers),
         )
 
     async def top(self, question: AboutTop) -> Leaders:

@@ -8,6 +8,7 @@ from edge.control import (
     compatible,
     event_endpoints,
     inquiry_endpoints,
+    preload_endpoints,
     publish_endpoints,
     purge_endpoints,
     push_endpoints,
@@ -35,15 +36,17 @@ the scope `read` as well.
 
 def markdown() -> str:
     """Return the whole page."""
-    return _INTRODUCTION + "\n".join(_row(endpoint) for endpoint in _every_endpoint()) + "\n"
+    return _INTRODUCTION + "\n".join(_row(endpoint) for endpoint in every_endpoint()) + "\n"
 
 
-def _every_endpoint() -> Iterator[Endpoint]:
+def every_endpoint() -> Iterator[Endpoint]:
+    """Yield every endpoint that there can be, to be read and not to be called."""
     # None of their handlers is called.
     nobody: Any = None
     yield from routes.endpoints(nobody)
     yield from purge_endpoints.endpoints(nobody, nobody)
     yield from publish_endpoints.endpoints(nobody)
+    yield from preload_endpoints.endpoints(nobody, nobody)
     yield from inquiry_endpoints.endpoints(nobody)
     yield from event_endpoints.endpoints(nobody)
     yield from push_endpoints.endpoints(nobody)

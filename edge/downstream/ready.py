@@ -88,11 +88,24 @@ class _Rendered:
 class ReadyTable:
     """The ready answers that this listener's clients have had."""
 
-    def __init__(self, find: Find, told: Told, clock: Clock, *, swept: Callable[[], None] = lambda: None) -> None:
-        """Look answers up with `find`; `swept` is called whenever this forgets what is no longer an answer."""
+    def __init__(
+        self,
+        find: Find,
+        told: Told,
+        clock: Clock,
+        *,
+        named: Told | None = None,
+        swept: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Look answers up with `find`.
+
+        `named` is told instead of `told` when a client gives a request an id that it has not given before; `swept` is
+        called whenever this forgets what is no longer an answer.
+        """
         self._find = find
         self._swept = swept
         self._told = told
+        self._named = named or told
         self._clock = clock
         self._by_head: dict[bytes, tuple[_Rendered, Request]] = {}
         self._octets = 0
@@ -138,7 +151,8 @@ class ReadyTable:
             self._by_head[raw] = (rendered, head.request)
             rendered.heads.add(raw)
             self._octets += len(raw)
-        self._told(answer, head.request, client, now)
+        told = self._named if b"x-request-id" in head.request.fields else self._told
+        told(answer, head.request, client, now)
         return pieces
 
     def sweep(self) -> None:

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from edge.errors import StoreDamaged, StoreError, StoreFull
@@ -69,17 +70,30 @@ class Blobs:
                 (self._incoming / name).replace(self._kept / name[:2] / name)
             sync_files(self._kept)
         except OSError as error:
-            self._add(-sum(size for name, size in arrived.items() if name not in self._sizes))
+            fresh = {name: size for name, size in arrived.items() if name not in self._sizes}
+            for path in (
+                where for name in fresh for where in (self._incoming / name, blob_path(self._kept.parent, name))
+            ):
+                with suppress(OSError):
+                    path.unlink()
+            self._add(-sum(fresh.values()))
             raise StoreError(f"contents cannot be written: {error.strerror}") from error
         self._sizes.update(arrived)
 
     def sweep(self, used: Iterable[str]) -> int:
-        """Delete every content that was settled and is not `used`; return how many octets that gave."""
+        """Delete every content that was settled and is not `used`; return how many octets that gave.
+
+        StoreError if the disk refuses; what was deleted until then is.
+        """
         freed = 0
-        for name in self._sizes.keys() - set(used):
-            blob_path(self._kept.parent, name).unlink(missing_ok=True)
-            freed += self._sizes.pop(name)
-        self._add(-freed)
+        try:
+            for name in self._sizes.keys() - set(used):
+                blob_path(self._kept.parent, name).unlink(missing_ok=True)
+                freed += self._sizes.pop(name)
+        except OSError as error:
+            raise StoreError(f"contents cannot be deleted: {error.strerror}") from error
+        finally:
+            self._add(-freed)
         return freed
 
     def _add(self, octets: int) -> None:
@@ -123,13 +137,17 @@ class Incoming:
             self._file.close()
             self._path.replace(self._directory / self._name)
         except OSError as error:
+            # A full disk may tell so no sooner than here.
+            self._path.unlink(missing_ok=True)
             raise StoreFull(f"contents cannot be written: {error.strerror}") from error
         self._blobs.arrived(self._name, self._size)
 
     def drop(self) -> None:
         """Forget it; does nothing once it is kept."""
         if not self._file.closed:
-            self._file.close()
+            # It writes what it has in hand, which the disk may refuse.
+            with suppress(OSError):
+                self._file.close()
             self._path.unlink(missing_ok=True)
 
 
@@ -154,12 +172,28 @@ def write_synced(path: Path, data: bytes) -> None:
     """Replace a file at once and for good; OSError leaves the old one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    fd = os.open(path.parent, os.O_RDONLY)
+    try:
+        with fresh.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def remove_synced(path: Path) -> None:
+    """Remove a file, if it is there, for good; OSError if the disk refuses."""
+    path.unlink(missing_ok=True)
+    if path.parent.exists():
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

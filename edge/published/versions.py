@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from edge.errors import EdgeError, StoreError
-from edge.published.blobs import Blobs, write_synced
+from edge.published.blobs import Blobs, remove_synced, write_synced
 from edge.published.manifest import Manifest, Version
 
 # So many versions back, a rollback goes.
@@ -96,10 +96,9 @@ class Versions:
         return self._point(site, Active(before[-1], by, now, before[:-1]))
 
     def restore(self, site: str, active: Active | None) -> None:
-        """Put back what was active."""
-        path = active_path(self.directory, site)
+        """Put back what was active; StoreError if the disk refuses."""
         if active is None:
-            path.unlink(missing_ok=True)
+            self._remove(active_path(self.directory, site))
         else:
             self._point(site, active)
 
@@ -114,7 +113,7 @@ class Versions:
         ids = self.ids(site)
         gone = [id_ for id_ in ids[: max(0, len(ids) - keep)] if active is None or id_ != active.id]
         for id_ in gone:
-            (self._folder(site) / f"{id_}.json").unlink(missing_ok=True)
+            self._remove(self._folder(site) / f"{id_}.json")
         return gone, self.blobs.sweep(self._used())
 
     def _used(self) -> Iterable[str]:
@@ -138,6 +137,13 @@ class Versions:
             write_synced(path, data)
         except OSError as error:
             raise StoreError(f"{path.name} cannot be written: {error.strerror}") from error
+
+    @staticmethod
+    def _remove(path: Path) -> None:
+        try:
+            remove_synced(path)
+        except OSError as error:
+            raise StoreError(f"{path.name} cannot be removed: {error.strerror}") from error
 
     def _folder(self, site: str) -> Path:
         return version_folder(self.directory, site)

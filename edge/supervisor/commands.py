@@ -104,6 +104,6 @@ def _said(folder: Path, asked: bytes) -> bytes:
             line = asker.makefile("rb").readline()
         except OSError as error:
             raise NotAnswered(f"no node answers at {folder / _NAME}: {error.strerror}") from error
-    if not line:
+    if not line.endswith(b"\n"):
         raise NotAnswered("the node ended before it was done")
     return line

@@ -17,6 +17,8 @@ from edge.ports import Record
 Format = Literal["json", "text", "combined"]
 Query = Literal["keep", "redact", "drop"]
 
+#: So many octets of what a client calls its request are told.
+LONGEST_ID = 200
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _value = re.compile(r"=[^&]*")
 _userinfo = re.compile(r"//[^/?#]*@")
@@ -43,6 +45,7 @@ class Line(msgspec.Struct, omit_defaults=True):
     proto: str = ""
     reason: str = ""
     id: str = ""
+    req_id: str = ""
     cache_status: str = ""
     origin_status: int | None = None
     origin_ms: float | None = None
@@ -81,6 +84,7 @@ def make_line(record: Record, query: Query, *, node: str, zone: str) -> Line:
         line.query = shown_query(request.target.query, query)
         line.proto = f"HTTP/{request.version[0]}.{request.version[1]}"
         line.referer = _shown_referer(request.fields.get(b"referer") or b"", query)
+        line.req_id = printable((request.fields.get(b"x-request-id") or b"")[:LONGEST_ID])
         line.ua = printable(request.fields.get(b"user-agent") or b"")
     return line
 

@@ -99,6 +99,10 @@ class Recorder:
             if len(self._tallies) > _MOST_TALLIES:
                 self.settle()
 
+    def answered_named(self, answer: ReadyAnswer, request: Request, client: str, now: float) -> None:
+        """Count and remember by itself one exchange that its client has named, so that it can be found."""
+        self.exchange_ended(answer.record(request, client, now))
+
     def settle(self) -> None:
         """Count what was tallied."""
         tallies, self._tallies = self._tallies, {}

@@ -16,6 +16,7 @@ class Ring:
     """
 
     def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
         self._records: deque[Record] = deque(maxlen=capacity)
         #: Remember one exchange; the deque's own method, because this is called for each.
         self.add: Callable[[Record], None] = self._records.append

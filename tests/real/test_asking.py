@@ -50,16 +50,62 @@ async def test_the_commands_tell_what_all_workers_know(tmp_path: Path) -> None:
         assert [line["ts"] for line in lines] == sorted(line["ts"] for line in lines)
         code, told, _ = await command("log", "-n", "2", "-q", f'id == "{lines[0]["id"]}"', "--cache", cache)
         assert (code, told.count("\n"), "/nowhere 404 MISS no-lifetime" in told) == (0, 1, True)
+        for number in range(5):
+            # The last of these are ready hits, alike but for what their clients call them.
+            async with client() as session:
+                await get(session, f"{node.url}/images/dawn.png", **{"X-Request-ID": f"mine-{number}"})
+        for number in range(5):
+            code, told, _ = await command("log", "-q", f"req_id == mine-{number}", "--cache", cache)
+            assert (code, told.count("\n"), " HIT " in told, f"[mine-{number}]" in told) == (0, 1, True, True)
+        code, told, _ = await command("explain", "http://site.test/images/dawn.png", "--cache", cache)
+        assert "[mine-4]" in told
         code, told, _ = await command("stat", "--cache", cache, "--json")
-        assert json.loads(told)["totals"]["requests"] == 12
+        assert json.loads(told)["totals"]["requests"] == 17
         code, told, _ = await command("stat", "--cache", cache)
-        assert "totals.requests                  12\n" in told
+        assert "totals.requests                  17\n" in told
+
+
+async def test_the_log_is_followed_through_a_reload(tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+
+    async def ask(url: str, path: str) -> None:
+        async with client() as session, session.get(f"{url}{path}") as response:
+            await response.read()
+
+    async with demo_origin() as origin, edge(origin.url, tmp_path / "cache", "--workers", "2") as node:
+        await ask(node.url, "/nowhere/0")
+        words = ("log", "-f", "-q", "status == 404", "--json", "--cache", cache)
+        follower = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "edge", *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            async with asyncio.timeout(60):
+
+                async def told() -> str:
+                    return json.loads(await follower.stdout.readline())["path"]
+
+                assert await told() == "/nowhere/0"
+                for number in range(1, 6):
+                    await ask(node.url, "/images/dawn.png")
+                    await ask(node.url, f"/nowhere/{number}")
+                    assert await told() == f"/nowhere/{number}"
+                assert (await command("reload", "--origin", origin.url, "--cache", cache))[0] == 0
+                for number in range(6, 9):
+                    await ask(node.url, f"/nowhere/{number}")
+                    assert await told() == f"/nowhere/{number}"
+                follower.send_signal(signal.SIGINT)
+                left, errors = await follower.communicate()
+            assert (follower.returncode, left, errors) == (130, b"", b"")
+        finally:
+            if follower.returncode is None:
+                follower.kill()
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [
         pytest.param(["log", "-q", "statsu == 1"], 1, "did you mean status?", id="a field that there is not"),
+        pytest.param(["log", "-f", "-q", "statsu == 1"], 1, "did you mean status?", id="nor one to follow"),
         pytest.param(["explain", "ftp://site.test/"], 1, "not a URL", id="a URL of another scheme"),
         pytest.param(["explain", "http://site.test/ä"], 1, "not a URL", id="a URL that no client sends"),
         pytest.param(["explain", "/x"], 1, "not a URL", id="no URL"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import sys
@@ -111,6 +112,25 @@ async def test_ten_thousand_files_then_ten_changes_then_no_origin(tmp_path):
             status, body, told = await content(session, f"{edge.url}/{n % 100}/{n}.txt")
             assert (status, body) == (200, f"changed {n}".encode() if n < 10 else f"file {n}".encode())
             assert "hit; detail=published" in told
+
+
+async def test_on_a_terminal_a_bar_shows_how_far_it_is(tmp_path):
+    dist = write(tmp_path / "dist", {"a.txt": "same", "b.txt": "same", "c.txt": "c" * 100})
+    (dist / "big.bin").write_bytes(generated("/big", 0, 5 * MIB))
+    async with node(tmp_path, "http://127.0.0.1:1") as edge:
+        for sent in (3, 0):
+            terminal, other = os.openpty()
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "origin", "publish", str(dist), "--site", "site.test",
+                "--node", edge.admin, "--token-file", str(edge.token), "--json", stdout=asyncio.subprocess.PIPE, stderr=other,
+            )  # fmt: skip
+            os.close(other)
+            out, _ = await process.communicate()
+            assert json.loads(out)["sent"] == sent
+            shown = os.read(terminal, 1 << 16).decode()
+            os.close(terminal)
+            # What is not sent because it is there is done as well.
+            assert ("publishing" in shown, "100%" in shown) == (True, True), shown
 
 
 async def test_a_version_is_served_whole_and_the_one_before_after_a_rollback(tmp_path):

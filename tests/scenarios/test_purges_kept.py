@@ -13,7 +13,10 @@ import pytest
 
 from edge.tasks import spawn
 from tests.real.node import Running, demo_origin, edge
+from tests.store.keeping import MIB
+from tests.store.mounting import CAN_MOUNT, an_ext4
 
+CUTS = int(os.environ.get("FORELAND_CUTS", "3"))
 KILLS = int(os.environ.get("FORELAND_KILLS", "5"))
 PAGES = 30
 
@@ -65,3 +68,42 @@ async def test_no_acknowledged_purge_is_forgotten_by_a_node_that_is_killed(tmp_p
                 await process.stop(signal.SIGKILL)
                 await purging
     assert len(set(purged.values())) == len(purged) >= 10 * KILLS
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CAN_MOUNT, reason="only root can mount")
+@pytest.mark.timeout(60 + 20 * CUTS)
+async def test_no_acknowledged_purge_is_forgotten_when_the_power_is_cut(tmp_path):
+    """Contents are on the disk for certain; of purges, only what the node itself saw to is."""
+    paths = [f"/bytes/{number}?_size=100" for number in range(PAGES)]
+    with an_ext4(tmp_path, 400 * MIB) as disk:
+        async with demo_origin("--rule", "/bytes/**=public, max-age=86400") as origin:
+            for cut in range(CUTS):
+                async with (
+                    administered(origin.url, disk.path) as (process, admin, headers),
+                    aiohttp.ClientSession(headers={"Host": "site.test"}) as session,
+                    aiohttp.ClientSession(headers=headers) as operator,
+                ):
+                    for path in paths:
+                        async with session.get(f"{process.url}{path}&cut={cut}") as response:
+                            await response.read()
+                    content = {"everything": True, "dry_run": True}
+                    async with operator.post(f"{admin}/v1/purge", json=content) as response:
+                        assert (await response.json())["count"] >= PAGES
+                    disk.sync()
+                    for path in paths[::2]:
+                        content = {"urls": [f"http://site.test{path}&cut={cut}"], "mode": "hard"}
+                        async with operator.post(f"{admin}/v1/purge", json=content) as response:
+                            assert response.status == 200
+                    disk.cut_power()
+                    async with operator.post(f"{admin}/v1/purge", json={"everything": True}) as response:
+                        assert response.status in {503, 507}
+                    await process.stop(signal.SIGKILL)
+                disk.power_up()
+                async with (
+                    administered(origin.url, disk.path) as (process, _, _),
+                    aiohttp.ClientSession(headers={"Host": "site.test", "Cache-Control": "only-if-cached"}) as session,
+                ):
+                    for number, path in enumerate(paths):
+                        async with session.get(f"{process.url}{path}&cut={cut}") as response:
+                            assert response.status == (200 if number % 2 else 504), path

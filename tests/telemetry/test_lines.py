@@ -9,7 +9,7 @@ from edge.ports import Record
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request
 from edge.semantics.target import Target
-from edge.telemetry.lines import formatter, name_of, printable, shown_query
+from edge.telemetry.lines import formatter, make_line, name_of, printable, shown_query
 
 SECRETS = [(b"authorization", b"Bearer hunter2"), (b"cookie", b"sid=hunter2"), (b"proxy-authorization", b"hunter2")]
 REQUEST = Request(
@@ -34,6 +34,19 @@ def test_the_json_form_tells_everything_that_may_be_told():
         "cache_status": "e; fwd=uri-miss; stored", "origin_status": 200, "origin_ms": 10.0,
         "referer": "http://b.example/?k=*", "ua": 'curl "8" \\', "complete": False,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        pytest.param(b"4711-a", "4711-a", id="what a client calls its request is told"),
+        pytest.param(b"\x1b[31m\n", "\\x1b[31m\\x0a", id="so that it can be printed"),
+        pytest.param(b"x" * 300, "x" * 200, id="and is not long"),
+    ],
+)
+def test_the_id_of_a_request_is_told(sent, told):
+    request = Request(b"GET", REQUEST.target, FieldSection([(b"x-request-id", sent)]))
+    assert make_line(replace(RECORD, request=request), "keep", node="n", zone="").req_id == told
 
 
 def test_the_combined_form_is_apaches():
