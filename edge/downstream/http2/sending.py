@@ -26,7 +26,7 @@ from edge.downstream.pace import SendingPace
 from edge.ports import Piece
 
 # After so many octets of content, other connections have their turn.
-_MOST_AT_ONCE = 256 << 10
+_MOST_AT_ONCE = 512 << 10
 # A batch up to this is joined to one piece: the kernel is given less to walk through.
 _JOIN = 64 << 10
 
