@@ -1,7 +1,12 @@
-"""A browser loads the sample site through the edge, twice: what the second one needs, the origin is not asked for."""
+"""A browser loads the sample site through the edge, twice: what the second one needs, the origin is not asked for.
+
+FORELAND_LARGE_MIB sets the size of the large file; 64 by default.
+"""
 
 import asyncio
+import hashlib
 import json
+import os
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -9,10 +14,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.real.node import STUCK, Running, client, demo_origin, edge, get
+from tests.real.node import MIB, STUCK, Running, client, demo_origin, edge, generated, get
 from tests.real.programs import find
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+LARGE = int(os.environ.get("FORELAND_LARGE_MIB", "64")) * MIB
 
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
@@ -73,6 +80,34 @@ async def test_a_browser_comes_by_the_best_protocol_there_is(
         assert f"<title>{said}</title>" in await load(f"{node.url}/", tmp_path / "browser")
         _, written = await node.stop()
     assert {json.loads(line)["proto"] for line in written.splitlines()} == {protocol}
+
+
+#: Reads a large file, and says what it is.
+SUMMING = """<!doctype html><title>?</title><script>
+fetch("%s").then(response => response.arrayBuffer()).then(content => crypto.subtle.digest("SHA-256", content)).then(
+  sum => document.title = Array.from(new Uint8Array(sum), octet => octet.toString(16).padStart(2, "0")).join(""))
+</script>"""
+
+
+async def test_a_browser_has_a_large_file_whole_by_http2(tmp_path: Path) -> None:
+    target = f"/bytes/large?_size={LARGE}B&_cache_control=max-age%3D3600"
+    (tmp_path / "index.html").write_text(SUMMING % target)
+    expected = hashlib.sha256()
+    for start in range(0, LARGE, 8 * MIB):
+        expected.update(generated("/bytes/large", start, min(start + 8 * MIB, LARGE)))
+    options = ("--cache-size", f"{3 * LARGE}B", "--log", "json")
+    async with (
+        demo_origin("--root", str(tmp_path)) as origin,
+        edge(origin.url, tmp_path / "cache", *options, is_secure=True) as node,
+    ):
+        for number in range(2):
+            document = await load(f"{node.url}/", tmp_path / f"browser-{number}")
+            assert f"<title>{expected.hexdigest()}</title>" in document
+        _, written = await node.stop()
+    lines = [json.loads(line) for line in written.splitlines()]
+    assert {(line["proto"], line["bytes_out"]) for line in lines if line["path"] == "/bytes/large"} == {
+        ("HTTP/2.0", LARGE)
+    }
 
 
 @pytest.mark.parametrize("is_secure", [pytest.param(False, id="HTTP"), pytest.param(True, id="HTTPS")])

@@ -94,6 +94,10 @@ async def test_a_large_file_is_whole_by_tls_under_flow_control(tmp_path):
             said = await run(curl, "-ksS", "--http2", *pace, "-o", str(got), "-w", "%{http_version} %{http_code}", url)
             assert said == b"2 200"
             assert await run("cmp", str(got), str(expected)) == b""
+        # Four streams on two connections share their windows.
+        said = (await run(find("h2load", "nghttp2-client"), "-t1", "-c2", "-m2", "-n4", "-w20", "-W22", url)).decode()
+        assert "4 succeeded, 0 failed, 0 errored, 0 timeout" in said
+        assert f"({4 * LARGE}) data" in said
 
 
 async def test_a_client_that_cannot_is_spoken_to_by_http1(tmp_path):
