@@ -7,6 +7,7 @@ from edge.ports import Piece
 from edge.store.index import Index, Place
 from edge.store.memory import Memory
 from edge.store.reader import Reader
+from edge.store.record import Kind
 
 #: The longest of them, octets: what is read between two others on the event loop.
 LONGEST = 64 << 10
@@ -59,8 +60,8 @@ class SmallContent:
         place = self._index.first_chunk(self._generation)
         if place is None or place == self._place:
             return None
-        found = self._reader.for_again(self._key_hash, self._generation, place)
+        found = self._reader.with_header(Kind.CHUNK, self._key_hash, self._generation, place)
         if found is None or len(found[1]) != self._length:
             return None
-        self._place, (self._header, body) = place, found
-        return body
+        self._place, self._header = place, bytes(found[0])
+        return found[1]

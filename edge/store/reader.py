@@ -75,12 +75,8 @@ class Reader:
 
         StoreDamaged if it is not what it should be.
         """
-        segment = self._segments.get(place.segment)
-        raw = None if segment is None else self._at_once(segment, place.offset, bytearray(place.length))
-        if segment is None or raw is None:
-            return None
-        segment.visit(place.offset)
-        return body_of(raw, segment.tag, kind, key_hash, generation, 0)
+        found = self.with_header(kind, key_hash, generation, place)
+        return None if found is None else found[1]
 
     def both_at_once(
         self, key_hash: bytes, generation: bytes, chunk: Place, head: Place
@@ -98,20 +94,19 @@ class Reader:
             body_of(raw[length:], segment.tag, Kind.HEAD, key_hash, generation, 0),
         )
 
-    def for_again(self, key_hash: bytes, generation: bytes, place: Place) -> tuple[bytes, memoryview] | None:
-        """Return header and body of a first chunk, None when they cannot be had without waiting for the disk.
-
-        StoreDamaged if it is not what it should be.
-        """
+    def with_header(
+        self, kind: Kind, key_hash: bytes, generation: bytes, place: Place
+    ) -> tuple[memoryview, memoryview] | None:
+        """Return header and body of a record, as `at_once` does the body."""
         segment = self._segments.get(place.segment)
         raw = None if segment is None else self._at_once(segment, place.offset, bytearray(place.length))
         if segment is None or raw is None:
             return None
         segment.visit(place.offset)
-        return bytes(raw[:HEADER_SIZE]), body_of(raw, segment.tag, Kind.CHUNK, key_hash, generation, 0)
+        return raw[:HEADER_SIZE], body_of(raw, segment.tag, kind, key_hash, generation, 0)
 
     def again(self, place: Place, header: bytes) -> memoryview | None:
-        """Return the body of the record that `for_again` has read before; None when it cannot be had, or is another.
+        """Return the body of the record that `with_header` has read before; None when it cannot be had, or is another.
 
         StoreDamaged if the disk refuses.
         """
