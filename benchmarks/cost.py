@@ -1,6 +1,6 @@
 """What one request costs the edge, by measures that other programs on the machine do not change.
 
-    python -m benchmarks.cost [hit miss pass disk disk-again valid] [--requests 4096] [--rounds 3] [--syscalls] [--functions]
+    python -m benchmarks.cost [hit miss pass disk disk-again valid] [--requests 4096] [--rounds 3] [--syscalls] [--functions] [--telemetry]
 
 An edge in a process of its own is asked by 16 connections in waves, none of them pipelining, and asks an origin that
 does next to nothing.  Each path is new to the cache for `miss` and `pass`; for `disk` each was stored before, and the
@@ -17,13 +17,14 @@ import resource
 import selectors
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import IO, cast
@@ -35,11 +36,14 @@ from edge import worker
 from edge.config.load import load
 from edge.config.show import show
 from edge.downstream.listener import bind
+from edge.ports import ReadyAnswer
 from edge.semantics.dates import format_date
+from edge.semantics.messages import Request
 from edge.store.shared import SIZE
 from edge.supervisor.channel import Begin, Channel, Prepared, Serving, Take, Word
 from edge.supervisor.page import Page
 from edge.tasks import spawn
+from edge.telemetry.recorder import Recorder
 
 #: Calls a request takes, by case; whoever makes one dearer changes the figure in the same change, and says why.  Of
 #: `disk-again`, where heads are made anew each second: some 50 where many are asked for within one, 72 where none are.
@@ -64,11 +68,15 @@ _CONTROLS = {b"/pass/": b"private, no-store", b"/valid/": b"max-age=0", b"/": b"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is asked: paths below `prefix`, all different if `is_unique`, and asked so many times `before`."""
+    """What is asked: paths below `prefix`, all different if `is_unique`, and asked so many times `before`.
+
+    With `is_untold`, ready answers are not counted.
+    """
 
     prefix: bytes
     is_unique: bool
     before: int = 0
+    is_untold: bool = False
     memory: str = "64MiB"
 
 
@@ -98,15 +106,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--syscalls", action="store_true", help="list the system calls, with strace")
     parser.add_argument("--functions", action="store_true", help="list what is called most")
+    parser.add_argument("--telemetry", action="store_true", help="what of the microseconds of a hit telemetry takes")
     parser.add_argument("--part", choices=["origin", "edge"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--origin", help=argparse.SUPPRESS)
     parser.add_argument("--memory", help=argparse.SUPPRESS)
+    parser.add_argument("--untold", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.part == "origin":
         uvloop.run(_serve_origin())
     elif arguments.part == "edge":
+        if arguments.untold:
+            Recorder.answered = _untold  # type: ignore[method-assign]  # what is to be seen is what it costs
         uvloop.run(_serve_edge(arguments.folder, arguments.origin, arguments.memory))
+    elif arguments.telemetry:
+        print(telemetry_of(CASES["hit"], arguments.requests * 8, arguments.rounds))
     else:
         print("| case | calls | CPU µs, each round |\n|---|---|---|")
         for name in arguments.cases:
@@ -133,6 +147,14 @@ def functions_of(case: Case, requests: int) -> str:
 def microseconds_of(case: Case, requests: int) -> float:
     """Return how much of the CPU one request takes, in microseconds."""
     return _measured(case, requests, "time")["seconds"] * 1e6
+
+
+def telemetry_of(case: Case, requests: int, rounds: int) -> str:
+    """Return what one request takes with and without being counted, microseconds, medians of rounds that take turns."""
+    untold = replace(case, is_untold=True)
+    each = [(microseconds_of(case, requests), microseconds_of(untold, requests)) for _ in range(rounds)]
+    told, alone = (statistics.median(times) for times in zip(*each, strict=True))
+    return f"counted {told:.2f} us, not counted {alone:.2f} us: {told / alone - 1:.1%}"
 
 
 def syscalls_of(case: Case, requests: int) -> str:
@@ -215,6 +237,7 @@ def _running(case: Case) -> Iterator[_Edge]:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         _, origin = _started(stack, "origin")
         flags = ["--folder", folder, "--origin", f"http://127.0.0.1:{origin}", "--memory", case.memory]
+        flags += ["--untold"] if case.is_untold else []
         process, port = _started(stack, "edge", *flags)
         yield _Edge(process, port)
 
@@ -231,6 +254,10 @@ def _started(stack: contextlib.ExitStack, part: str, *flags: str) -> tuple[subpr
 
     stack.callback(stop)
     return process, int(cast("IO[str]", process.stdout).readline())
+
+
+def _untold(_recorder: Recorder, _answer: ReadyAnswer, _request: Request, _client: str, _now: float) -> None:
+    """Count nothing."""
 
 
 class _Origin(asyncio.Protocol):
