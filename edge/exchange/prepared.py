@@ -14,6 +14,7 @@ from edge.caching.freshness import current_age, freshness
 from edge.caching.status import hit_status
 from edge.caching.stored import StoredResponse
 from edge.caching.vary import normalised
+from edge.exchange.challenge import may_be_challenge
 from edge.exchange.deliver import not_modified
 from edge.exchange.exchange import Exchange, with_own_fields
 from edge.exchange.plan import NotModified, condition
@@ -229,7 +230,8 @@ class PreparedAnswers:
         if site is None:
             return None
         if site.name in self._published.sites and self._published.covers(site.name, request.target.path):
-            return self._answers.find(request, site) if is_plain(request) else None
+            # An open challenge comes before what is published in its place: the full path knows.
+            return self._answers.find(request, site) if is_plain(request) and not may_be_challenge(request) else None
         key = cache_key(apply_query(request.target, site.key), site.key)
         for prepared in self._by_key.get(key, ()):
             if prepared.matches(request):

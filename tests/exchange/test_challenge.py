@@ -3,10 +3,13 @@
 import pytest
 
 from edge.exchange.challenge import may_be_challenge
+from edge.exchange.prepared import PreparedAnswers
+from edge.exchange.site import Sites
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request
 from edge.semantics.target import Target
-from tests.exchange.world import World
+from edge.testing.upstream import Answer
+from tests.exchange.world import Page, World
 
 TOKEN = b"evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ"
 
@@ -43,3 +46,21 @@ async def test_what_is_no_challenge_of_ours_may_be_one_of_the_origin(challenges)
     world = World(challenges=challenges)
     got = await world.get(path=b"/.well-known/acme-challenge/another")
     assert (got.status, len(world.asked)) == (200, 1)
+
+
+async def test_what_is_published_in_the_place_of_a_challenge_is_never_ready():
+    world = World()
+    await world.warm(Answer(fields=[(b"cache-control", b"max-age=60")], content=[b"page"]))
+    (stored,) = world.stored()
+
+    class AtHand(Page):
+        def at_hand(self, _) -> bytes:
+            return b"page"
+
+    context = world.driver._context
+    answers = PreparedAnswers(
+        Sites([world.site]), world.store, context.purges, b"edge", AtHand(world.store, stored)
+    )  # fmt: skip
+    for path, is_ready in ((b"/page", True), (b"/.well-known/acme-challenge/" + TOKEN, False)):
+        found = answers.find(Request(b"GET", Target(b"http", b"a.test", path), FieldSection()))
+        assert (found is not None) is is_ready
