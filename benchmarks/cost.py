@@ -1,12 +1,13 @@
 """What one request costs the edge, by measures that other programs on the machine do not change.
 
-    python -m benchmarks.cost [hit miss pass disk disk-again valid] [--requests 4096] [--rounds 3] [--syscalls] [--functions] [--telemetry]
+    python -m benchmarks.cost [hit miss pass disk disk-again valid] [--requests 4096] [--rounds 3]
+        [--syscalls] [--functions] [--telemetry]
 
 An edge in a process of its own is asked by 16 connections in waves, none of them pipelining, and asks an origin that
 does next to nothing.  Each path is new to the cache for `miss` and `pass`; for `disk` each was stored before, and the
-memory tier is too small for it; for `disk-again` each was asked for three times since.  Calls are those of Python functions, and of C functions from Python, in the event
-loop's thread: they are the same wherever they are counted, so a test holds them to `COMMITTED`.  Microseconds are of
-all threads, in user and kernel mode together.
+memory tier is too small for it; for `disk-again` each was asked for three times since.  Calls are those of Python
+functions, and of C functions from Python, in the event loop's thread: they are nearly the same wherever they are
+counted, so a test holds them to `COMMITTED`.  Microseconds are of all threads, in user and kernel mode together.
 """
 
 import argparse

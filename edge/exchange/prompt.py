@@ -30,6 +30,8 @@ from edge.semantics.target import Target
 _SHAPES = 2048
 # So many contents on the disk are known to have been asked for.
 _ASKED = 8192
+# The longest fields of a response whose answer is kept ready although it is not in memory, octets.
+_LONGEST = 4096
 
 
 class StoredShape:
@@ -158,9 +160,12 @@ class PromptHits:
     def _is_worth_it(self, stored: StoredResponse) -> bool:
         """Return whether to make a ready answer: at once in memory, for what lies on the disk when it is asked for again."""
         generation = stored.generation
-        if self._context.store.at_hand(stored) is not None or generation in self._asked:
-            self._asked.discard(generation)
+        if self._context.store.at_hand(stored) is not None:
             return True
+        if generation in self._asked:
+            self._asked.discard(generation)
+            # These are kept beside the bound of the memory tier, which is not for an origin to use up.
+            return sum(len(name) + len(value) for name, value in stored.fields) <= _LONGEST
         if len(self._asked) >= _ASKED:
             self._asked.clear()
         self._asked.add(generation)

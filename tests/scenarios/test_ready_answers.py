@@ -144,6 +144,14 @@ async def test_what_lies_on_the_disk_is_ready_when_it_is_asked_for_once_more_and
     assert node.ready(raw()) is None
 
 
+async def test_long_fields_of_what_lies_on_the_disk_are_not_kept(fresh: Answer) -> None:
+    node = Node(is_on_disk=True)
+    node.world.upstream.answers(Answer(fields=[*fresh.fields, (b"x", b"y" * 4096)], content=[b"hello"]))
+    for _ in range(5):
+        await node.asked(raw())
+        assert node.ready(raw()) is None
+
+
 async def test_age_and_ttl_move_with_the_clock_until_the_lifetime_is_over(fresh: Answer) -> None:
     node = Node()
     node.world.upstream.answers(fresh)
