@@ -146,6 +146,7 @@ class Purging:
     async def dry_run(self, selectors: Sequence[Selector]) -> DryRun:
         """Return what a purge would hit; StoreError if that cannot be found out."""
         await self._flush()
+        self._purges.current()  # cache groups are purged by workers
         found = await asyncio.to_thread(census.take, self._stores, self._purges, selectors)
         return DryRun([_named(selector) for selector in selectors], found.count, found.samples, found.is_complete)
 

@@ -143,6 +143,8 @@ class Explaining:
     def _usable(self, told: Explanation, found: Sequence[StoredResponse]) -> list[StoredResponse]:
         """Return what purges leave of what is stored."""
         told.found("lookup", f"{len(found)} stored for this key")
+        # A purge that another process took is in force, whether or not a request has come here since.
+        self._context.purges.current()
         usable = []
         for stored in found:
             judged = judge(self._context.purges, stored)

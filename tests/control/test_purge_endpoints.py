@@ -9,7 +9,7 @@ import pytest
 
 from edge.caching.stored import StoredResponse
 from edge.policy.key import KeyPolicy, cache_key
-from edge.policy.purging import Kind, Mode, Selector
+from edge.policy.purging import EVERYTHING, Kind, Mode, Selector
 from edge.semantics.fields import FieldSection
 from edge.semantics.target import Target
 from tests.control.plane import PURGER, READ, plane
@@ -129,6 +129,13 @@ async def test_a_dry_run_does_not_count_what_was_purged_already(node):
     await store(node, b"/b", epoch=1)
     _, told = await node.purge(everything=True, dry_run=True)
     assert told["samples"] == ["http://a.example/b"]
+
+
+async def test_a_dry_run_does_not_count_what_a_worker_has_purged(node):
+    await store(node, b"/a")
+    node.purges.log.append(Mode.HARD, [EVERYTHING], 0.0)
+    _, told = await node.purge(everything=True, dry_run=True)
+    assert told["count"] == 0
 
 
 async def test_the_same_request_with_its_key_purges_once(node):

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,8 @@ from edge.caching.freshness import FreshnessRules
 from edge.policy.key import KeyPolicy
 from edge.policy.profile import PROFILES
 from edge.policy.purging import EVERYTHING, Mode
+from edge.purges.log import PurgeLog
+from edge.purges.node import LocalEpoch, NodePurges
 from edge.semantics.dates import format_date
 from edge.tasks import cancel_all
 from edge.testing.upstream import Answer
@@ -111,6 +114,17 @@ async def test_a_purge_is_told(world: World, mode) -> None:
     told = await explained(world)
     assert len(said(told, "purge")) == 1
     assert (told.fwd, told.detail) == (("stale", "soft-purged") if mode is Mode.SOFT else ("uri-miss", ""))
+
+
+async def test_a_purge_by_another_process_is_told_although_no_request_has_come_since(tmp_path: Path) -> None:
+    shared = LocalEpoch()
+    here, there = (NodePurges(PurgeLog(tmp_path, shared, holds=False, now=0.0), shared) for _ in range(2))
+    world = World(purges=here)
+    await world.warm(Answer(fields=[FRESH, ETAG], content=[b"x"]))
+    await there.purge(Mode.SOFT, (EVERYTHING,), world.clock.now())
+    assert (await explained(world)).detail == "soft-purged"
+    here.close()
+    there.close()
 
 
 async def test_what_was_not_storable_of_late_is_told(world: World) -> None:

@@ -10,6 +10,7 @@ from edge.exchange.context import Context
 from edge.exchange.driver import Driver
 from edge.exchange.published import NothingPublished
 from edge.exchange.site import Site, Sites
+from edge.exchange.unwritten import UnwrittenPurges
 from edge.policy.key import KeyPolicy, cache_key
 from edge.policy.profile import SAFE, Profile
 from edge.ports import Closable, Record
@@ -102,6 +103,7 @@ class World:
         self.upstream = ScriptedUpstream(self.clock, lambda _: Answer(fields=[FRESH]), self.pauses)
         self.telemetry = RecordingTelemetry()
         ports, self.codecs = {name: site.pop(name, None) for name in ("ring", "challenges")}, NodeCodecs()
+        ports["purges"] = site.pop("purges", UnwrittenPurges())
         rules = site.pop("freshness", FreshnessRules(heuristic=profile.heuristic))
         self.site = Site("a.test", (b"a.test",), "main", profile=profile, freshness=rules, **site)
         context = Context(
