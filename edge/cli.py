@@ -1,4 +1,4 @@
-"""The command `edge`: serve, reload, upgrade, check, config, trust, get, explain, log, stat, cache, bench."""
+"""The command `edge`: serve, demo, reload, upgrade, check, config, trust, get, explain, purge, log, stat, cache, bench."""
 
 import asyncio
 import logging
@@ -71,6 +71,7 @@ _ELSEWHERE = {
     "cache": ("edge.inspection.commands", "cache"),
     "explain": ("edge.asking.commands", "explain"),
     "log": ("edge.asking.commands", "log_"),
+    "purge": ("edge.asking.commands", "purge"),
     "stat": ("edge.asking.commands", "stat"),
 }
 
@@ -110,6 +111,13 @@ def serve(config: Path | None, **flags: object) -> None:
         _fail(str(error), FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+@main.command()
+def demo() -> None:
+    """Run a sample site with a node in front of it, and say what to try."""
+    # It is the origin's, which has the site.
+    os.execv(sys.executable, [sys.executable, "-m", "origin", "demo"])  # noqa: S606 - this very program
 
 
 @main.command()

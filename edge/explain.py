@@ -13,7 +13,8 @@ def sentence(status: int, cache_status: str | None, age: str | None) -> str:
         return "no cache says that it had a part in this"
     member = cache_status.rsplit(",", 1)[-1]
     said = {match[1]: match[2] for match in map(_parameter.fullmatch, map(str.strip, member.split(";")[1:])) if match}
-    detail = reasons.DETAILS[token].sentence if (token := said.get("detail") or "") in reasons.DETAILS else token
+    reason = said.get("detail") or ""
+    detail = reasons.DETAILS[reason].sentence if reason in reasons.DETAILS else reason
     if "hit" in said:
         return f"HIT: stored {age or 0} s ago, fresh for {said.get('ttl')} s" + (f"; {detail}" if detail else "")
     fwd = said.get("fwd") or ""
@@ -21,6 +22,8 @@ def sentence(status: int, cache_status: str | None, age: str | None) -> str:
     if status >= 500 and said.get("fwd-status") != str(status):
         return f"ERROR: {detail or 'the request failed'}"
     parts = [f"MISS: {reasons.FORWARD[fwd].sentence if fwd in reasons.FORWARD else fwd}"]
+    if reason == "soft-purged":
+        parts = [f"MISS: {detail}"]
     if said.get("fwd-status") == "304":
         parts = ["REVALIDATED: it had gone stale, and the origin says that it still holds"]
     if "collapsed" in said:

@@ -30,10 +30,11 @@ from edge.control.inquiries import AboutLog, AboutRequest, Inquiries
 from edge.downstream.listener import bind
 from edge.errors import EdgeError
 from edge.store.shared import SIZE as SHARED_SIZE
+from edge.supervisor import running
 from edge.supervisor import sockets as listening
 from edge.supervisor.channel import Reopen, Told
 from edge.supervisor.commands import Commands, reply
-from edge.supervisor.faults import Refused, StartError
+from edge.supervisor.faults import Refused, StartError, Unanswered
 from edge.supervisor.fork import Become
 from edge.supervisor.notify import Notify
 from edge.supervisor.page import Page
@@ -44,6 +45,7 @@ from edge.tasks import cancel_all, spawn
 from edge.telemetry.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from edge.control.purging import Purging
     from edge.control.server import Control
     from edge.preloading.preloads import Preloads
     from edge.purges.node import NodePurges
@@ -83,6 +85,7 @@ class Node:
         self._keeping: asyncio.Task[None] | None = None
         self._exposition: Exposition
         self._purges: NodePurges | None = None
+        self._purging: Purging | None = None
         self._control: Control | None = None
         self._preloads: Preloads | None = None
 
@@ -105,7 +108,13 @@ class Node:
             await supervisor.adopt(self._left)
         commands = Commands(
             {"reload": lambda _: supervisor.reload(), "upgrade": supervisor.upgrade},
-            {"explain": self._explain, "log": self._log, "stat": self._stat},
+            {
+                "explain": self._explain,
+                "log": self._log,
+                "stat": self._stat,
+                "purge": self._purge,
+                "ports": self._ports,
+            },
         )
         self._handle_signals()
         try:
@@ -123,6 +132,7 @@ class Node:
             await supervisor.run(plan, begun)
         finally:
             commands.stop()
+            running.withdraw(control_folder(self._config))
             self._events.end()
             if self._control is not None:
                 await self._control.stop()
@@ -160,6 +170,10 @@ class Node:
             await commands.start(folder)
         except OSError as error:
             raise StartError(f"{folder} cannot be used: {error.strerror}") from error
+        try:
+            running.announce(folder)
+        except OSError as error:
+            log.warning("commands have to be told --cache %s: %s", folder.parent, error)
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -229,7 +243,7 @@ class Node:
         self._preloads = preloads = administration.make_preloads(
             config, make_sites(config), clock=clock, flush=self._flush, tell=self._events.add
         )
-        purging = administration.make_purging(
+        self._purging = purging = administration.make_purging(
             config, make_sites(config), self._purges, clock=clock, flush=self._flush, count=self._count,
             tell=self._events.add,
         )  # fmt: skip
@@ -260,6 +274,17 @@ class Node:
 
     async def _stat(self, _: bytes) -> object:
         return await self._stats()
+
+    async def _purge(self, question: bytes) -> object:
+        if self._purging is None:
+            raise Unanswered("this node takes no purges: it has no admin plane (admin.address)")
+        from edge.control.purging import PurgeRequest  # noqa: PLC0415 - see _OF_CONTROL
+
+        asked = msgspec.json.decode(question, type=PurgeRequest)
+        return await self._purging.answer(asked, by="who owns the node's directory", at="its socket")
+
+    async def _ports(self, _: bytes) -> object:
+        return self._sockets.ports()
 
     async def _stats(self) -> dict[str, object]:
         return {**(await self._snapshot()).stats(), "processes": len(self._nodes.pids)}

@@ -19,7 +19,7 @@ MIB = 1 << 20
 LARGE_SIZE = 50 * MIB
 #: Octets under /bytes when the query does not say.
 DEFAULT_SIZE = MIB
-#: Octets of a name that /api/hello repeats.
+#: Octets of a name that /hello repeats.
 MAX_NAME = 100
 
 #: Generated content does not change: it was all made on 2024-01-01.
@@ -106,6 +106,7 @@ ENDPOINTS = {
     "/api/whoami": Endpoint(READ_METHODS, _whoami),
     "/api/private": Endpoint(READ_METHODS, _whoami),
     "/api/hello": Endpoint(READ_METHODS, _hello),
+    "/hello": Endpoint(READ_METHODS, _hello),
     "/api/echo": Endpoint(("POST", "PUT"), _echo),
     "/bytes": Endpoint(READ_METHODS, _bytes),
     "/large.bin": Endpoint(READ_METHODS, _large),

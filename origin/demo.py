@@ -12,27 +12,32 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import cast
 
+from origin.traffic import KEY, by_key
+
 #: Where the programs are, unless something else is there already.
 ORIGIN_PORT, EDGE_PORT, TLS_PORT, ADMIN_PORT = 9000, 8080, 8443, 8901
 #: Seconds that a program has to say that it is ready, and to end once it is told to.
 START_SECONDS, STOP_SECONDS = 30.0, 10.0
 
+#: What every answer of the origin waits for, to be seen from what does not wait.
+DELAY = "300ms"
+
 _WELCOME = """\
-Foreland is running: {edge}, in front of the demo origin {origin}.
+  origin     {origin}   the sample site, slow on purpose: {delay}
+  edge       {edge}   the same, cached; by TLS {secure}
+  dashboard  {admin}/ui
 
-Try this in another terminal, each line twice:
+Try this in another terminal, each of the first lines twice:
 
-  curl -s -o /dev/null -D - {edge}/images/dawn.png
-  {command} get {edge}/
+  {command} get {edge}/hello
   curl --cacert {ca} -s -o /dev/null -D - {secure}/images/dawn.png
+  {command} purge {edge}/hello
+  {command} explain {edge}/hello
 
-and then purge what was stored, and see what the edge would do now, and why:
+In front of your own origin: {command} serve --origin http://127.0.0.1:3000
+From another machine:        {origin_command} purge --url {edge}/hello --node {admin} --token-file {token}.secret
 
-  {origin_command} purge --url {edge}/images/dawn.png --node {admin} --token-file {token}.secret
-  {command} explain --cache {cache} {edge}/images/dawn.png
-
-or in a browser: {edge}/ is the sample site, {admin}/ui is the dashboard.
-Requests are shown below.  Ctrl-C stops both programs.
+Requests are shown below.  Press {key} for light traffic, and again to end it.  Ctrl-C stops both programs.
 """
 
 Say = Callable[[str], object]
@@ -56,7 +61,7 @@ async def demonstrate(say: Say) -> None:
     with tempfile.TemporaryDirectory(prefix="foreland-demo-") as cache:
         token = Path(cache, "token")
         async with (
-            _running("origin", "serve", "--listen", f"127.0.0.1:{_port(ORIGIN_PORT)}", "--quiet") as (origin, (at,)),
+            _running("origin", "serve", "--listen", f"127.0.0.1:{_port(ORIGIN_PORT)}", "--delay", DELAY, "--quiet") as (origin, (at,)),
             _running(
                 "edge", "serve", "--origin", at, "--listen", f"127.0.0.1:{_port(EDGE_PORT)}", "--admin", admin, "--admin-token-file", str(token),
                 "--listen-tls", f"127.0.0.1:{_port(TLS_PORT)}", "--tls", "internal",
@@ -66,11 +71,12 @@ async def demonstrate(say: Say) -> None:
         ):  # fmt: skip
             ca = Path(cache, "tls", "ca.pem")
             named = {
-                "edge": url, "secure": secure, "ca": ca, "cache": cache, "token": token, "origin": at,
+                "edge": url, "secure": secure, "ca": ca, "delay": DELAY, "key": KEY, "token": token, "origin": at,
                 "admin": f"http://{admin}", "command": _command("edge"), "origin_command": _command("origin"),
             }  # fmt: skip
             say(_WELCOME.format(**named))
-            await _until(stop, {"the origin": origin, "the edge": edge}, say)
+            async with by_key(url, say):
+                await _until(stop, {"the origin": origin, "the edge": edge}, say)
 
 
 async def _until(stop: asyncio.Event, programs: dict[str, Process], say: Say) -> None:

@@ -23,6 +23,7 @@ class Rule:
 API_RULES = (
     Rule("/api/time", "public, max-age=5"),
     Rule("/api/hello", "public, max-age=60"),
+    Rule("/hello", "public, max-age=60"),
     Rule("/api/**", "private, no-store"),
     Rule("/large.bin", "public, max-age=3600"),
     Rule("/bytes", "public, max-age=60"),

@@ -1,22 +1,21 @@
-"""The commands `edge explain`, `edge log` and `edge stat`."""
+"""The commands `edge explain`, `edge log`, `edge stat` and `edge purge`."""
 
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import click
 import msgspec
 
 from edge.asking import shown
 from edge.asking.follow import following
+from edge.asking.which import folder_of
 from edge.config.errors import ConfigError
-from edge.config.load import load
 from edge.control.inquiries import AboutLog, AboutRequest, Lines, Told
 from edge.supervisor.commands import inquire
 from edge.supervisor.faults import NotAnswered
-from edge.supervisor.paths import CONTROL_FOLDER
 from edge.telemetry.lines import Line
 
 #: Exit codes, as everywhere: 1 failure at run time, 2 wrong usage, 3 invalid configuration.
@@ -54,7 +53,7 @@ def explain(
     if any(not colon for _, colon, _ in fields):
         raise click.UsageError("--header takes a field such as 'Accept-Encoding: br'")
     question = AboutRequest(url, method, [(name.strip(), value.strip()) for name, _, value in fields])
-    answer = _ask(config, cache, "explain", question)
+    answer = _told(_folder(config, cache, [url]), "explain", question)
     if as_json:
         _print_json(answer)
     else:
@@ -103,8 +102,9 @@ def _log_since(folder: Path, query: str, known: list[str]) -> Lines:
 @_with_node
 def stat(every: float | None, config: Path | None, cache: Path | None, *, as_json: bool) -> None:
     """Print the numbers of a running node."""
+    folder = _folder(config, cache)
     while True:
-        answer = _ask(config, cache, "stat", None)
+        answer = _told(folder, "stat", None)
         if as_json:
             _print_json(answer)
         else:
@@ -118,22 +118,45 @@ def stat(every: float | None, config: Path | None, cache: Path | None, *, as_jso
         click.echo()
 
 
-def _ask(config: Path | None, cache: Path | None, word: str, question: object) -> Any:  # noqa: ANN401 - JSON
-    return _told(_folder(config, cache), word, question)
+@click.command()
+@click.argument("urls", nargs=-1, metavar="[URL]...")
+@click.option("--prefix", "prefixes", multiple=True, metavar="PREFIX", help="A path and all below: a.example/blog.")
+@click.option("--host", "hosts", multiple=True, metavar="HOST", help="A host.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="A tag or cache group.")
+@click.option("--everything", is_flag=True, help="All there is.")
+@click.option("--hard", is_flag=True, help="As if it had never been there; otherwise it is stale, and validated.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be purged.")
+@_JSON
+@_with_node
+def purge(
+    config: Path | None, cache: Path | None, *, hard: bool, as_json: bool, dry_run: bool, **named: Sequence[str] | bool
+) -> None:
+    """Purge on a running node: URLs with all their variants, or what else is named.
+
+    Once it is done, no later request is answered by what was purged.  `origin purge` does the same with a token, on several
+    nodes and from another machine.
+    """
+    if not any(named.values()):
+        raise click.UsageError("name what to purge: a URL, --prefix, --host, --tag or --everything")
+    asked = {**named, "mode": "hard" if hard else "soft", "dry_run": dry_run}
+    folder = _folder(config, cache, cast("Sequence[str]", named["urls"]))
+    began = time.perf_counter()
+    answer = _told(folder, "purge", asked)
+    seconds = time.perf_counter() - began
+    if as_json:
+        _print_json(answer)
+    else:
+        click.echo(shown.purge(answer, seconds), nl=False)
 
 
-def _folder(config: Path | None, cache: Path | None) -> Path:
+def _folder(config: Path | None, cache: Path | None, urls: Sequence[str] = ()) -> Path:
     """Return the folder of the node that is meant."""
-    if cache is None:
-        try:
-            cache = load(config, {}, {}).cache.path if config is not None else None
-        except ConfigError as error:
-            for problem in error.problems:
-                click.echo(f"error: {problem}", err=True)
-            sys.exit(INVALID)
-    if cache is None:
-        raise click.UsageError("which node? Give --config FILE or --cache DIR, as it was started with")
-    return cache / CONTROL_FOLDER
+    try:
+        return folder_of(config, cache, urls)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+        sys.exit(INVALID)
 
 
 def _told(folder: Path, word: str, question: object) -> Any:  # noqa: ANN401 - JSON

@@ -50,6 +50,17 @@ def line(told: Line) -> str:
     )
 
 
+def purge(told: dict[str, Any], seconds: float) -> str:
+    """Return what a purge that took so long has done, or would have, as text."""
+    names = ", ".join(f"{one['kind']} {one['value']}".rstrip() for one in told["selectors"])
+    if "count" in told:
+        count = f"{told['count']}{'' if told['is_complete'] else ' or more'}"
+        return "".join(
+            [f"nothing was purged; stored and named by {names}: {count}\n", *(f"  {url}\n" for url in told["samples"])]
+        )
+    return f"done on {told['node']} in {seconds * 1000:.1f} ms: {names} is now {told['effect']} (purge {told['id']})\n"
+
+
 def numbers(stats: dict[str, Any]) -> str:
     """Return the numbers of a node as text."""
     return "".join(f"{name:<32} {_number(value)}\n" for name, value in _numbers(stats, ""))

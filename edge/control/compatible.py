@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from aiohttp import web
 
-from edge.control.endpoint import Endpoint, answer, read_json
+from edge.control.endpoint import BY, Endpoint, answer, read_json
 from edge.control.problems import problem
 from edge.control.purge_endpoints import not_written
 from edge.control.purging import Names, PurgeRequest, Purging
@@ -55,7 +55,7 @@ def _fastly(purging: Purging) -> Iterator[Endpoint]:
         if faults:
             return problem(422, "Nothing was purged.", errors=faults)
         try:
-            return (await purging.purge(request, asked.mode, selectors)).id
+            return (await purging.purge(asked.mode, selectors, by=request[BY].name, at=request.remote)).id
         except PurgeNotWritten:
             return not_written()
 
@@ -111,7 +111,7 @@ def _cloudflare(purging: Purging) -> Iterator[Endpoint]:
         if faults:
             return _enveloped(400, "; ".join(f"{fault.pointer} {fault.detail}".strip() for fault in faults))
         try:
-            receipt = await purging.purge(request, Mode.HARD, selectors)
+            receipt = await purging.purge(Mode.HARD, selectors, by=request[BY].name, at=request.remote)
         except PurgeNotWritten:
             return _enveloped(507, "the purge could not be written to the disk: it did not happen")
         return answer({"success": True, "errors": [], "messages": [], "result": {"id": str(receipt.id)}})

@@ -52,7 +52,7 @@ def _purge(purging: Purging, idempotency: Idempotency, rewarming: Rewarming | No
 
         async def act() -> web.Response:
             try:
-                receipt = await purging.purge(request, asked.mode, selectors)
+                receipt = await purging.purge(asked.mode, selectors, by=request[BY].name, at=request.remote)
             except PurgeNotWritten:
                 return not_written()
             if asked.rewarm and rewarming is not None:

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-from aiohttp import web
 
 from edge.clock import Clock
 from edge.control import census
-from edge.control.endpoint import BY, audit
+from edge.control.endpoint import audit
 from edge.control.inquiries import MOST_LEADERS
 from edge.control.problems import Fault
-from edge.errors import ParseError
+from edge.errors import ParseError, PurgeNotWritten, StoreError
 from edge.policy import purging_targets
 from edge.policy.purging import EVERYTHING, Kind, Mode, Purge, Selector
 from edge.policy.purging_targets import PolicyOf
 from edge.purges.node import NodePurges
+from edge.supervisor.faults import Unanswered
 
 #: So many names in one request, each of so many characters.
 MOST, LONGEST = 1000, 8192
@@ -133,15 +133,27 @@ class Purging:
             faults.append(Fault("", "Nothing is named that could be purged."))
         return list(dict.fromkeys(selectors)), faults
 
-    async def purge(self, request: web.Request, mode: Mode, selectors: Sequence[Selector]) -> Receipt:
-        """Purge and return the receipt; PurgeNotWritten: it did not happen."""
+    async def purge(self, mode: Mode, selectors: Sequence[Selector], *, by: str, at: str | None) -> Receipt:
+        """Purge for `by`, who is `at` an address, and return the receipt; PurgeNotWritten: it did not happen."""
         purge = await self._purges.purge(mode, tuple(selectors), self._clock.now())
         self._count(f"purge-{mode}")
         receipt = self.receipt(purge)
         named = json.dumps([f"{one.kind}:{one.value}" for one in receipt.selectors])
-        self._tell("purge", f"{mode} purge {purge.id} by {request[BY].name} of {named}")
-        audit.info("purge %d %s by %s from %s: %s", purge.id, mode, request[BY].name, request.remote, named)
+        self._tell("purge", f"{mode} purge {purge.id} by {by} of {named}")
+        audit.info("purge %d %s by %s from %s: %s", purge.id, mode, by, at, named)
         return receipt
+
+    async def answer(self, asked: PurgeRequest, *, by: str, at: str) -> Receipt | DryRun:
+        """Do what is asked; Unanswered, with what is wrong, when nothing was purged."""
+        selectors, faults = self.selectors(asked)
+        if faults:
+            raise Unanswered(" ".join(f"{fault.pointer}: {fault.detail}".removeprefix(": ") for fault in faults))
+        try:
+            if asked.dry_run:
+                return await self.dry_run(selectors)
+            return await self.purge(asked.mode, selectors, by=by, at=at)
+        except (PurgeNotWritten, StoreError) as error:
+            raise Unanswered(f"nothing was purged: {error}") from error
 
     async def dry_run(self, selectors: Sequence[Selector]) -> DryRun:
         """Return what a purge would hit; StoreError if that cannot be found out."""

@@ -22,8 +22,8 @@ _NAME = "control"
 Command = Callable[[int], Awaitable[list[str]]]
 #: Returns the answer to what is asked, as JSON; raises an exception with a sentence when there is none.
 Question = Callable[[bytes], Awaitable[object]]
-# The longest line.
-_LONGEST = 1 << 16
+# The longest line, octets.
+_LONGEST = 1 << 20
 
 
 class Commands:
@@ -97,6 +97,10 @@ def inquire(folder: Path, word: str, question: object) -> object:
 
 def _said(folder: Path, asked: bytes) -> bytes:
     """Return the line that a node answers."""
+    if len(asked) >= _LONGEST:
+        raise NotAnswered(f"a node is asked at most {_LONGEST} octets")
+    if not folder.is_dir():
+        raise NotAnswered(f"no node answers at {folder / _NAME}: there is no such directory")
     with Directory(folder) as directory, socket.socket(socket.AF_UNIX) as asker:
         try:
             asker.connect(directory.address(_NAME))

@@ -69,6 +69,10 @@ class Sockets:
                 self._held.remove(pair)
                 pair[1].close()
 
+    def ports(self) -> list[int]:
+        """Return the port of each."""
+        return [bound.getsockname()[1] for _, bound in self._held]
+
     def held(self) -> list[tuple[Address, int]]:
         """Return the address and descriptor of each."""
         return [(address, bound.fileno()) for address, bound in self._held]

@@ -7,11 +7,10 @@ import re
 import signal
 import ssl
 import sys
-import time
-from asyncio.subprocess import PIPE, Process
+import termios
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -28,12 +27,14 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def demo() -> AsyncIterator[tuple[Process, str]]:
+async def demo(stdin: int = DEVNULL) -> AsyncIterator[tuple[Process, str]]:
     """Run the demonstration until it has said what to try."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "origin", "demo", stdout=PIPE, stderr=PIPE)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "origin", "demo", stdin=stdin, stdout=PIPE, stderr=PIPE
+    )
     assert process.stdout is not None
     try:
-        yield process, (await process.stdout.readuntil(b"Ctrl-C stops both programs.\n")).decode()
+        yield process, (await process.stdout.readuntil(b"Ctrl-C stops both programs.\n\n")).decode()
     finally:
         if process.returncode is None:
             process.terminate()
@@ -58,7 +59,8 @@ async def test_it_shows_a_site_behind_an_edge_and_leaves_nothing_running(number:
     async with demo() as (process, welcome):
         both = children(process)
         assert len(both) == 2
-        edge, dashboard = re.findall(r"(http://\S+)/ is the sample site, (\S+) is the dashboard", welcome)[0]
+        (edge,) = re.findall(r"edge +(http://\S+)", welcome)
+        (dashboard,) = re.findall(r"dashboard +(http://\S+)", welcome)
         async with aiohttp.ClientSession() as session:
             for sign in ("fwd=uri-miss", "hit"):
                 async with session.get(f"{edge}/images/dawn.png") as response:
@@ -86,32 +88,22 @@ async def test_when_one_program_ends_by_itself_so_does_the_other() -> None:
     assert [pid for pid in both if is_alive(pid)] == []
 
 
-README = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
-
-
-async def shell(line: str) -> str:
-    """Return what a line writes; it has to succeed."""
-    process = await asyncio.create_subprocess_shell(line, stdout=PIPE, stderr=PIPE)
-    output, errors = await process.communicate()
-    assert process.returncode == 0, (line, errors)
-    return output.decode()
-
-
-async def test_what_the_readme_shows_takes_less_than_two_minutes() -> None:
-    began = time.monotonic()
-    (shown,) = re.findall(r"## What to see\n.*?```console\n(.*?)```", README, re.DOTALL)
-    async with demo() as (_, welcome):
-        edge = re.findall(r"(http://\S+)/ is the sample site", welcome)[0]
-        # Where the programs of this environment are, and where the ports were free.
-        program = f"{sys.executable} -m edge"
-        lines = [line[2:].replace(".venv/bin/edge", program) for line in shown.splitlines()]
-        miss, hit, head = [await shell(line.replace("http://127.0.0.1:8080", edge)) for line in lines]
-        assert "MISS: nothing was stored for this URL; stored, fresh for " in miss
-        assert "HIT: stored " in hit
-        assert "cache-status: " in head.lower()
-        purge, explain = re.findall(r"^  (\S.* (?:purge|explain) .*)$", welcome, re.MULTILINE)
-        assert "now stale" in await shell(purge)
-        told = await shell(explain)
-        assert "MISS: it would go to the origin; it was purged softly" in told
-        assert "docs/reference/reasons.md#soft-purged" in told
-    assert time.monotonic() - began < 20
+async def test_a_key_switches_traffic_on_and_off() -> None:
+    ours, terminal = os.openpty()
+    before = termios.tcgetattr(terminal)
+    try:
+        async with demo(stdin=terminal) as (process, _):
+            assert process.stdout is not None
+            os.write(ours, b"xt")
+            assert await process.stdout.readline() == b"traffic is on\n"
+            for _ in range(3):
+                assert b" GET " in await process.stdout.readline()
+            os.write(ours, b"t")
+            while await process.stdout.readline() != b"traffic is off\n":
+                pass
+            process.send_signal(signal.SIGINT)
+            await process.communicate()
+        assert termios.tcgetattr(terminal) == before
+    finally:
+        os.close(ours)
+        os.close(terminal)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.node import client, demo_origin, edge, get
+from tests.real.node import client, demo_origin, edge, get, is_hit
 from tests.scenarios.test_store_faults import free_port
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -119,11 +119,77 @@ async def test_what_cannot_be_answered_is_told(tmp_path: Path, arguments, code, 
         assert (told[0], problem in told[2], told[1]) == (code, True, "")
 
 
-async def test_without_a_node_nobody_answers(tmp_path: Path) -> None:
-    code, _, errors = await command("stat", "--cache", str(tmp_path))
-    assert (code, "no node answers" in errors) == (1, True)
+async def test_without_a_node_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for cache in (tmp_path, tmp_path / "nowhere"):
+        code, _, errors = await command("stat", "--cache", str(cache))
+        assert (code, "no node answers" in errors) == (1, True)
+    assert not (tmp_path / "nowhere").exists()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     code, _, errors = await command("stat")
-    assert (code, "--config FILE or --cache DIR" in errors) == (2, True)
+    assert (code, "no node of this user runs here" in errors) == (2, True)
+
+
+async def test_the_node_that_is_meant_is_found_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    async with demo_origin() as origin, edge(origin.url, tmp_path / "a") as first:
+        code, told, _ = await command("stat", "--json")
+        assert (code, json.loads(told)["totals"]["requests"]) == (0, 0)
+        async with edge(origin.url, tmp_path / "b") as second, client() as session:
+            await get(session, f"{second.url}/hello")
+            code, _, errors = await command("stat")
+            assert (code, f"--cache {tmp_path / 'a'}" in errors, f"--cache {tmp_path / 'b'}" in errors) == (
+                2,
+                True,
+                True,
+            )
+            _, told, _ = await command("explain", f"{second.url}/hello", "-H", "Host: site.test")
+            assert "HIT" in told
+            _, told, _ = await command("explain", f"{first.url}/hello", "-H", "Host: site.test")
+            assert "MISS" in told
+            await second.stop(signal.SIGKILL)
+        assert (await command("stat"))[0] == 0
+
+
+async def test_who_owns_the_directory_purges_without_a_token(tmp_path: Path) -> None:
+    cache, admin = str(tmp_path / "cache"), f"127.0.0.1:{free_port()}"
+    async with (
+        demo_origin() as origin,
+        edge(origin.url, tmp_path / "cache", "--workers", "2", "--admin", admin) as node,
+    ):
+
+        async def status() -> str:
+            async with client() as session:
+                return (await get(session, f"{node.url}/hello"))[1]
+
+        assert "fwd=uri-miss" in await status()
+        assert is_hit(await status())
+        code, told, _ = await command("purge", "--everything", "--dry-run", "--cache", cache)
+        assert (code, told) == (0, "nothing was purged; stored and named by everything: 1\n  http://site.test/hello\n")
+        assert is_hit(await status())
+        code, told, _ = await command("purge", "http://site.test/hello", "--cache", cache)
+        assert (code, "url http://site.test/hello is now stale (purge 1)" in told) == (0, True)
+        assert "detail=soft-purged" in await status()
+        code, told, _ = await command(
+            "purge", "--host", "site.test", "--tag", "t", "--hard", "--cache", cache, "--json"
+        )
+        receipt = json.loads(told)
+        assert (code, receipt["id"], receipt["effect"], len(receipt["selectors"])) == (0, 2, "absent", 2)
+        assert "fwd=uri-miss" in await status()
+        for arguments, expected in [
+            ((), (2, "name what to purge")),
+            (("ftp://site.test/",), (1, "/urls/0: ")),
+            (("--prefix", "/a", "--prefix", "b/" * 5000), (1, "expected")),
+            (("http://site.test/" + "a" * 8000,) * 140, (1, "at most 1048576 octets")),
+        ]:
+            code, told, errors = await command("purge", *arguments, "--cache", cache)
+            assert (code, expected[1].lower() in errors.lower(), told) == (expected[0], True, ""), errors
+        assert is_hit(await status())
+
+
+async def test_a_node_without_an_admin_plane_takes_no_purges(tmp_path: Path) -> None:
+    async with edge("http://127.0.0.1:1", tmp_path / "cache"):
+        code, _, errors = await command("purge", "--everything", "--cache", str(tmp_path / "cache"))
+        assert (code, "admin.address" in errors) == (1, True)
 
 
 async def test_the_admin_plane_tells_the_same_to_whoever_may_read(tmp_path: Path) -> None:

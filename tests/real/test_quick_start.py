@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -21,14 +22,15 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 README = ROOT.joinpath("README.md").read_text()
 #: Where `make run` is when nothing else is there.
-PORTS = (9000, 8080, 8901)
+PORTS = (9000, 8080, 8443, 8901)
 
 
-def commands(section: str) -> list[str]:
-    """Return the lines to type that stand below a heading of the README."""
+def commands(section: str) -> list[tuple[str, str]]:
+    """Return the lines to type that stand below a heading of the README, each with what is said of it there."""
     (text,) = re.findall(rf"^## {re.escape(section)}\n(.*?)(?=^## )", README, re.DOTALL | re.MULTILINE)
     blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
-    return [line.removeprefix("$ ").partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    lines = [line.removeprefix("$ ").partition("  #") for block in blocks for line in block.splitlines()]
+    return [(line.strip(), said.strip()) for line, _, said in lines]
 
 
 @pytest.fixture
@@ -67,10 +69,10 @@ def environment() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running(line: str, folder: Path) -> AsyncIterator[str]:
+async def running(line: str, folder: Path, before: str = ":") -> AsyncIterator[str]:
     """Run the line that goes on, yield what it says at first, and end it as Ctrl-C does."""
     process = await asyncio.create_subprocess_shell(
-        f"exec {line}", cwd=folder, stdout=PIPE, env=environment(), start_new_session=True
+        f"{before} && exec {line}", cwd=folder, stdout=PIPE, env=environment(), start_new_session=True
     )
     try:
         async with asyncio.timeout(150):
@@ -83,15 +85,24 @@ async def running(line: str, folder: Path) -> AsyncIterator[str]:
 
 
 @pytest.mark.timeout(180)
-async def test_what_the_readme_says_to_type_does_what_it_says(clone: Path) -> None:
-    (run, _) = commands("Two commands")
-    first, second, shown = commands("What to see")
-    purge, status, bench = commands("What there is today")
-    async with running(run, clone) as welcome:
+async def test_two_minutes_are_enough_for_what_the_readme_shows(clone: Path) -> None:
+    (activate, _), (demo, _), *lines = commands("What to see")
+    began = time.monotonic()
+    async with running(demo, clone, activate) as welcome:
         assert "http://127.0.0.1:8080" in welcome
+        for line, expected in lines:
+            assert expected in await typed(f"{activate} && {line}", clone)
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.timeout(180)
+async def test_what_the_readme_says_to_type_does_what_it_says(clone: Path) -> None:
+    ((run, _), _) = commands("Two commands")
+    (purge, _), (status, _), (bench, _) = commands("What there is today")
+    async with running(run, clone) as welcome:
         assert "http://127.0.0.1:8901/ui" in welcome
-        assert "MISS" in await typed(first, clone)
-        assert "HIT" in await typed(second, clone)
+        (shown,) = re.findall(r"^ +(curl .*)$", welcome, re.MULTILINE)
+        assert "fwd=uri-miss" in await typed(shown, clone)
         assert "; hit; ttl=" in await typed(shown, clone)
         secret = re.search(r"--token-file (\S+)", welcome)
         assert secret is not None
