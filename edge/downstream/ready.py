@@ -5,6 +5,7 @@ the octets are those that `http2.request` makes of a header block.  What the
 answer is, and how long, is the exchange's to say; this puts it on the wire, made anew once for each second of its age.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 from edge.clock import Clock
@@ -107,7 +108,7 @@ class ReadyTable:
         self._told = told
         self._named = named or told
         self._clock = clock
-        self._by_head: dict[bytes, tuple[_Rendered, Request]] = {}
+        self._by_head = OrderedDict[bytes, tuple[_Rendered, Request]]()
         self._octets = 0
         self._rounds = Rounds[tuple[tuple[ReadyAnswer, Render], _Rendered]]()
         self._rendered: dict[tuple[ReadyAnswer, Render], _Rendered] = {}
@@ -172,7 +173,6 @@ class ReadyTable:
             rendered.heads.clear()
 
     def _forget_oldest(self) -> None:
-        raw = next(iter(self._by_head))
-        rendered, _ = self._by_head.pop(raw)
+        raw, (rendered, _) = self._by_head.popitem(last=False)
         rendered.heads.discard(raw)
         self._octets -= len(raw)

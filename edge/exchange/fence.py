@@ -1,5 +1,7 @@
 """Invalidations, so that what was asked of the origin before one is not stored after it (RFC 9111 §4.4)."""
 
+from collections import OrderedDict
+
 
 class Fence:
     """When keys were invalidated, counted in invalidations; of keys long ago only the latest count is remembered."""
@@ -11,7 +13,7 @@ class Fence:
         self._limit = limit
         self._count = 0
         self._forgotten = 0
-        self._last: dict[bytes, int] = {}
+        self._last = OrderedDict[bytes, int]()
 
     @property
     def mark(self) -> int:
@@ -21,10 +23,10 @@ class Fence:
     def invalidate(self, key: bytes) -> None:
         """Shut out every response for `key` that has been asked for so far."""
         self._count += 1
-        self._last.pop(key, None)
         self._last[key] = self._count
+        self._last.move_to_end(key)
         if len(self._last) > self._limit:
-            self._forgotten = self._last.pop(next(iter(self._last)))
+            _, self._forgotten = self._last.popitem(last=False)
 
     def lets_through(self, key: bytes, mark: int) -> bool:
         """Return whether a response for `key` that was asked for at `mark` may be stored now."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge.caching import vary
@@ -44,8 +45,10 @@ class Flight:
 
     __slots__ = ("_alone", "_landed", "_told", "epoch", "error", "fill", "nominated", "outcome", "stored")
 
-    def __init__(self, nominated: Nominated = (), landed: Callable[[], None] = lambda: None, *, epoch: int = 0) -> None:
-        """Begin; `landed` is called when there is nothing left to follow."""
+    def __init__(
+        self, nominated: Nominated = (), landed: Callable[["Flight"], None] = lambda _: None, *, epoch: int = 0
+    ) -> None:
+        """Begin; `landed` is told of this when there is nothing left to follow."""
         self.nominated = nominated
         self.epoch = epoch
         self._landed = landed
@@ -71,14 +74,14 @@ class Flight:
 
     def land(self) -> None:
         """Nobody need follow any more: what the lead was told can be looked up.  Only without followers."""
-        self._landed()
+        self._landed(self)
 
     def filling(self, fill: "Fill") -> None:
         """The response is being stored: follow it as long as it lasts; then what it stored can be looked up."""
         if self._tell(Outcome.FILLING):
             self.fill = fill
             self.nominated = fill.stored.nominated
-            fill.call_when_over(self._landed)
+            fill.call_when_over(self.land)
 
     def assembling(self) -> None:
         """Its parts are being brought in: read the assembly."""
@@ -126,7 +129,7 @@ class Flight:
         if self._told is not None:
             self._told.set()
         if outcome is not Outcome.FILLING:
-            self._landed()
+            self._landed(self)
         return True
 
 
@@ -154,7 +157,8 @@ class Flights:
 
     def begin(self, key: bytes, nominated: Nominated, epoch: int) -> Flight:
         """Return a new flight of a request for `key` that those with the same nominated values may join; it came at `epoch`."""
-        flight = Flight(nominated, lambda: self._land(key, flight), epoch=epoch)
+        # Held by nothing of its own, a flight goes as soon as it is over.
+        flight = Flight(nominated, partial(self._land, key), epoch=epoch)
         self._by_key.setdefault(key, []).append(flight)
         return flight
 

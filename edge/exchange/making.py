@@ -5,6 +5,7 @@ made, each at its own pace.  It is stored once its source is, as `caching.derive
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -49,8 +50,8 @@ class Making:
     def __init__(self, store: Store, codecs: Codecs, telemetry: Telemetry) -> None:
         self._store, self._codecs, self._telemetry = store, codecs, telemetry
         self._fills: dict[tuple[bytes, bytes, bytes], Fill] = {}
-        self._useless: dict[tuple[bytes, bytes, bytes], None] = {}
-        self._uses: dict[bytes, int] = {}
+        self._useless = OrderedDict[tuple[bytes, bytes, bytes], None]()
+        self._uses = OrderedDict[bytes, int]()
 
     def __len__(self) -> int:
         """Return how many there are."""

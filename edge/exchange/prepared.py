@@ -6,6 +6,7 @@ path's, once for each second of age, but for a content that is not in memory: th
 the 304 for clients that have the content already.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from copy import copy
 
@@ -194,7 +195,7 @@ class PreparedAnswers:
         self._store = store
         self._purges = purges
         self._node = node
-        self._by_key: dict[bytes, list[Prepared]] = {}
+        self._by_key = OrderedDict[bytes, list[Prepared]]()
         self._rounds = Rounds[bytes]()
 
     def install(
@@ -220,7 +221,7 @@ class PreparedAnswers:
         made = Prepared(self._store, self._purges, self._node, ex, source, shown, token, published=self._published)
         self._by_key[ex.key] = [made, *others[: _VARIANTS - 1]]
         if len(self._by_key) > _KEYS:
-            del self._by_key[next(iter(self._by_key))]
+            self._by_key.popitem(last=False)
 
     def find(self, request: Request) -> Prepared | ReadyPublished | None:
         """Return the ready answer to a request, None when the full path must make one."""

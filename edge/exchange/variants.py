@@ -5,6 +5,7 @@ stored.  A client never waits for what it can do without: it gets a content as i
 when this one is long.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -63,7 +64,7 @@ class Variants:
 
     def __init__(self, store: Store, making: Making | None, ring: Ring | None) -> None:
         self._store, self._making, self._ring = store, making, ring
-        self._relayed: dict[tuple[bytes, bytes], None] = {}
+        self._relayed = OrderedDict[tuple[bytes, bytes], None]()
 
     def as_it_is(self, ex: Exchange, stored: StoredResponse) -> Shown | None:
         """Return what a client is shown of a stored response that goes out as it is, None when it gets another form."""

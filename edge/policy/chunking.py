@@ -3,6 +3,7 @@
 Chunks begin at multiples of a unit.  What is fetched at once is a stretch: a chunk, or what of it is not held yet.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -89,7 +90,7 @@ class Runs:
     def __init__(self, *, limit: int = 10_000) -> None:
         """Remember up to `limit` runs; one that is forgotten begins anew."""
         self._limit = limit
-        self._begins: dict[tuple[bytes, int], int] = {}
+        self._begins = OrderedDict[tuple[bytes, int], int]()
 
     def continued(self, key: bytes, asked: Range) -> int:
         """Note a request for the range `asked`, and return how many octets it continues; 0 for one by itself."""
@@ -98,5 +99,5 @@ class Runs:
         self._begins.pop((key, end), None)
         self._begins[key, end] = begin
         if len(self._begins) > self._limit:
-            del self._begins[next(iter(self._begins))]
+            self._begins.popitem(last=False)
         return start - begin

@@ -1,5 +1,6 @@
 """What a node learns about keys from the responses it sees; forgetting any of it costs a little time, never truth."""
 
+from collections import OrderedDict
 from typing import TypeVar
 
 K = TypeVar("K")
@@ -15,9 +16,9 @@ class Learned:
         """Remember up to `limit` keys of each kind, and for how many `seconds` a key counts as not storable."""
         self._limit = limit
         self._seconds = seconds
-        self._nominated: dict[bytes, tuple[bytes, ...]] = {}
-        self._uncacheable: dict[bytes, float] = {}
-        self._as_is: dict[bytes, float] = {}
+        self._nominated = OrderedDict[bytes, tuple[bytes, ...]]()
+        self._uncacheable = OrderedDict[bytes, float]()
+        self._as_is = OrderedDict[bytes, float]()
 
     def varies(self, key: bytes, names: tuple[bytes, ...]) -> None:
         """Learn the nominated fields of a response that is being stored."""
@@ -45,9 +46,10 @@ class Learned:
         return self._as_is.get(key, 0.0) > now
 
 
-def remember(memory: dict[K, V], key: K, value: V, limit: int) -> None:
+def remember(memory: OrderedDict[K, V], key: K, value: V, limit: int) -> None:
     """Keep a value, and of all that are kept the latest `limit`."""
-    memory.pop(key, None)
     memory[key] = value
+    memory.move_to_end(key)
     if len(memory) > limit:
-        del memory[next(iter(memory))]
+        # The first one of a plain dict is found only behind the places of all that were deleted before it.
+        memory.popitem(last=False)

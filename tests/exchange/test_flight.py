@@ -20,7 +20,7 @@ async def test_all_are_told_once_and_nothing_is_left_to_follow(
     tell: Callable[[Flight], None], outcome: Outcome
 ) -> None:
     landed: list[int] = []
-    flight = Flight(landed=lambda: landed.append(1))
+    flight = Flight(landed=lambda _: landed.append(1))
     async with asyncio.TaskGroup() as group:
         waiting = [group.create_task(flight.wait(60)) for _ in range(3)]
         await asyncio.sleep(0)
