@@ -105,6 +105,7 @@ def make_site(site: SiteConfig, https_port: int | None = None) -> Site:
         x_cache=site.x_cache,
         purge_from=site.purge_from,
         upgrade=frozenset(protocol.lower().encode("ascii") for protocol in site.upgrade),
+        client_ca="" if site.client_ca is None else str(site.client_ca),
         https_port=https_port if site.https == "redirect" else None,
         compression=_compression(site, profile),
         hsts=b"max-age=%d" % site.hsts if site.hsts else b"",

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator
+from itertools import product
 
 from edge.acme.folder import Folder
 from edge.clock import Clock
@@ -11,10 +12,11 @@ from edge.config.model import Config, Listener
 from edge.config.tls import certifiable
 from edge.downstream.listener import PROTOCOLS
 from edge.downstream.tls_contexts import TlsContexts
-from edge.downstream.tls_files import Certificate, CertificateFiles, read_certificate, read_chain
+from edge.downstream.tls_files import Certificate, CertificateFiles, read_authorities, read_certificate
 from edge.downstream.tls_internal import InternalAuthority
 from edge.downstream.tls_tickets import TicketKeys
 from edge.errors import ParseError
+from edge.exchange.site import Site, Sites
 
 log = logging.getLogger("edge")
 
@@ -36,6 +38,11 @@ class Certificates:
         self._acme = acme_folder(config)
         self._tickets = TicketKeys(config.cache.path / "tls" / "tickets", clock)
         self._contexts: list[TlsContexts] = []
+        # As the exchange finds them: what is asked for in the handshake is what a request needs.
+        self._sites = Sites(
+            Site(site.name, tuple(map(str.encode, site.hosts)), site.origin, client_ca=str(site.client_ca or ""))
+            for site in config.sites
+        )
         self._renewed = 0.0
         self._complaint = ""
 
@@ -52,6 +59,8 @@ class Certificates:
             self._files(listener),
             protocols=PROTOCOLS,
             client_ca=listener.client_ca,
+            site_cas={str(site.client_ca) for site in self._config.sites if site.client_ca is not None},
+            site_ca=self._site_ca,
             tickets=self._tickets,
             answer=self._acme.alpn_certificate if uses_acme(self._config) else None,
         )
@@ -60,6 +69,10 @@ class Certificates:
                 log.warning("%s", problem)
         self._contexts.append(contexts)
         return contexts
+
+    def _site_ca(self, name: str) -> str:
+        site = self._sites.find(name.encode())
+        return "" if site is None else site.client_ca
 
     def expiries(self) -> list[tuple[str, float]]:
         """Return the first name of each certificate that is shown, and when it expires."""
@@ -145,12 +158,18 @@ def faults(config: Config, now: float) -> Iterator[str]:
             problem = str(error)
         if problem:
             yield problem
-    for listener in config.listeners:
-        if listener.client_ca is not None:
-            try:
-                read_chain(listener.client_ca)
-            except ParseError as error:
-                yield str(error)
+    yield from dict.fromkeys(_authority_faults(config))
+
+
+def _authority_faults(config: Config) -> Iterator[str]:
+    of_listeners = [listener.client_ca for listener in config.listeners if listener.client_ca is not None]
+    of_sites = [site.client_ca for site in config.sites if site.client_ca is not None]
+    alone = [(path,) for path in [*of_listeners, *of_sites]]
+    for paths in [*alone, *product(of_sites, of_listeners)]:
+        try:
+            read_authorities(*paths)
+        except ParseError as error:
+            yield str(error)
 
 
 def warnings(config: Config, now: float) -> Iterator[str]:
@@ -160,6 +179,10 @@ def warnings(config: Config, now: float) -> Iterator[str]:
         days = (certificate.not_after - now) / 86_400
         if certificate.not_after - now < _SOON:
             yield f"{certificate.files.cert} expires in {days:.0f} days"
+    for site, listener in product(config.sites, config.listeners):
+        if site.client_ca is not None and listener.client_ca is not None:
+            both = f"{site.name} and {listener.address} both have client_ca"
+            yield f"{both}: a client there needs a certificate that an authority in both files has signed"
     if not certificates or any(isinstance(listener.tls, str) for listener in config.listeners):
         return
     for site in config.sites:

@@ -77,6 +77,13 @@ class Misdirected(DownstreamError):
     detail = "unknown-authority"
 
 
+class CertificateWanted(DownstreamError):
+    """The site wants a certificate that the connection was not made with."""
+
+    status = 421
+    detail = "client-certificate"
+
+
 class FieldsTooLarge(DownstreamError):
     """A field, the field section or the number of fields is over its limit."""
 

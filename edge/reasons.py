@@ -144,6 +144,11 @@ DETAILS = {
     "unknown-authority": Reason(
         "no site answers for this host", "setting site[].hosts", "Add the host to a site, or ask for another."
     ),
+    "client-certificate": Reason(
+        "the site wants a client certificate, and the connection was not made for it with one",
+        "setting site[].client_ca",
+        "Ask by https on a new connection whose server name is the host, with a certificate that its authorities signed.",
+    ),
     "fields-too-large": Reason("the request fields are over a limit", "setting limits.field_section"),
     "method-unknown": Reason("the method is unknown", "RFC 9110 §15.6.2"),
     "version-refused": Reason("the protocol version is neither HTTP/1.0 nor HTTP/1.1", "RFC 9110 §15.6.6"),

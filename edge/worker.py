@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -185,6 +186,7 @@ class Worker:
                 announcing=settings.proxy_protocol,
                 count=self._recorder.count,
                 h2c=settings.h2c,
+                known=lambda client_ca: partial(driver.handle, client_ca=client_ca),
             )
             self._listeners.append(listener)
             await listener.start(socket.socket(fileno=fd), self._share if config.workers > 1 else None)

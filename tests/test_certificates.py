@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import trustme
 from click.testing import CliRunner, Result
 
 from edge.cli import main
@@ -48,22 +49,34 @@ def written(tmp_path: Path, tls: str, *, origin: str = "http://127.0.0.1:1") -> 
     return str(path)
 
 
+def wanting(path: str, *, listener: Path | None = None, site: Path | None = None) -> str:
+    """Leave the listener by TLS alone, and have it or the site want certificates of clients."""
+    text = Path(path).read_text().replace('[[listen]]\naddress = "127.0.0.1:0"\n', "", 1)
+    for authority, before in ((listener, "tls ="), (site, "hsts =")):
+        if authority is not None:
+            text = text.replace(before, f'client_ca = "{authority}"\n{before}')
+    Path(path).write_text(text)
+    return path
+
+
 def table(files) -> str:
     return f'{{ cert = "{files.cert}", key = "{files.key}" }}'
 
 
 @asynccontextmanager
 async def serving(path: str) -> AsyncIterator[tuple[int, int, str]]:
-    """Run an edge, and yield the ports of its listeners, plain and TLS, and the URL of its admin plane."""
+    """Run an edge, and yield the ports of its listeners, the first and the last, and the URL of its admin plane."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "edge", "serve", "-c", path, stdout=PIPE, stderr=PIPE
     )
     assert process.stdout is not None
     assert process.stderr is not None
     try:
-        said = (await process.stderr.readline()).decode()
-        ports = [int((await process.stdout.readline()).rpartition(b":")[2]) for _ in range(2)]
-        yield ports[0], ports[1], said.split()[-1]
+        while "http://" not in (said := (await process.stderr.readline()).decode()):
+            assert said
+        listeners = Path(path).read_text().count("[[listen]]")
+        ports = [int((await process.stdout.readline()).rpartition(b":")[2]) for _ in range(listeners)]
+        yield ports[0], ports[-1], said.split()[-1]
     finally:
         process.terminate()
         _, complaints = await process.communicate()
@@ -72,6 +85,17 @@ async def serving(path: str) -> AsyncIterator[tuple[int, int, str]]:
 
 async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return await asyncio.to_thread(subprocess.run, arguments, capture_output=True, text=True, check=False, timeout=60)
+
+
+async def preloaded(session: aiohttp.ClientSession, urls: list[str]) -> dict:
+    """Return what is told of a job once it is done."""
+    async with session.post("/v1/preloads", json={"urls": urls}) as response:
+        told = await response.json()
+    async with asyncio.timeout(60):
+        while told["state"] != "done":
+            async with session.get(f"/v1/preloads/{told['id']}") as response:
+                told = await response.json()
+    return told
 
 
 def edge(*arguments: str) -> Result:
@@ -116,12 +140,28 @@ class TestCheck:
             f"error: {one.key} holds no private key in PEM\nerror: {other.key} is not the key of {other.cert}\n"
         )
 
-    def test_authorities_of_clients_are_looked_at(self, tmp_path):
+    @pytest.mark.parametrize("places", [["listener"], ["site"], ["listener", "site"]], ids=" and ".join)
+    def test_authorities_of_clients_are_looked_at(self, tmp_path, places):
         (tmp_path / "clients.pem").write_text("nothing")
-        path = Path(written(tmp_path, '"internal"'))
-        path.write_text(path.read_text().replace("tls =", f'client_ca = "{tmp_path}/clients.pem"\ntls ='))
-        done = edge("check", "-c", str(path))
+        path = wanting(written(tmp_path, '"internal"'), **dict.fromkeys(places, tmp_path / "clients.pem"))
+        done = edge("check", "-c", path)
         assert (done.exit_code, done.stderr) == (3, f"error: {tmp_path}/clients.pem holds no certificate in PEM\n")
+
+    def test_it_is_said_that_both_hold_for_a_site_and_its_listener(self, tmp_path):
+        one, other = trustme.CA(), trustme.CA()
+        one.cert_pem.write_to_path(tmp_path / "one.pem")
+        (tmp_path / "both.pem").write_bytes(one.cert_pem.bytes() + other.cert_pem.bytes())
+        path = wanting(written(tmp_path, '"internal"'), listener=tmp_path / "both.pem", site=tmp_path / "one.pem")
+        done = edge("check", "-c", path)
+        assert done.exit_code == 0
+        assert done.stderr == (
+            "warning: a.test and 127.0.0.1:0 both have client_ca: a client there needs a certificate that an authority in "
+            "both files has signed\n"
+        )
+        other.cert_pem.write_to_path(tmp_path / "both.pem")
+        done = edge("check", "-c", path)
+        assert done.exit_code == 3
+        assert done.stderr.startswith(f"error: no authority is in {tmp_path}/one.pem and in {tmp_path}/both.pem: ")
 
 
 class TestFlags:
@@ -215,6 +255,35 @@ class TestNode:
                     "curl", "-sS", "--cacert", ca, "--tlsv1.3", "-o", "/dev/null", "-w", "%{http_code}", url
                 )
                 assert (got.stdout, got.stderr) == ("200", "")
+
+    async def test_a_site_that_wants_certificates_is_preloaded_and_answered_by_all_workers(self, tmp_path):
+        clients, paths = trustme.CA(), [f"/images/dawn.png?{number}" for number in range(20)]
+        clients.cert_pem.write_to_path(tmp_path / "clients.pem")
+        async with demo_origin() as at:
+            path = written(tmp_path, table(issue(tmp_path, "a.test", "localhost")), origin=at.url)
+            text = Path(wanting(path, site=tmp_path / "clients.pem")).read_text()
+            text = text.replace("[admin]\n", f'[admin]\ntoken_file = "{tmp_path}/tokens"\n')
+            Path(path).write_text(f"workers = 2\n{text}")
+            async with serving(path) as (_, secure, admin):
+                headers = {"Authorization": f"Bearer {(tmp_path / 'tokens.secret').read_text().strip()}"}
+                async with aiohttp.ClientSession(admin, headers=headers) as session:
+                    assert (await preloaded(session, [f"https://a.test{each}" for each in paths[:10]]))["stored"] == 10
+                    async with session.get("/v1/explain", params={"url": "https://a.test/"}) as response:
+                        assert "certificate" in [step["name"] for step in (await response.json())["steps"]]
+                context = trusting()
+                clients.issue_cert("me@client.test").configure_cert(context)
+                options = {"ssl": context, "server_hostname": "a.test", "headers": {"Host": "a.test"}}
+                async with aiohttp.ClientSession(f"https://127.0.0.1:{secure}") as session:
+                    for each in paths:
+                        async with session.get(each, **options) as response:
+                            is_hit = "; hit" in response.headers["Cache-Status"]
+                            assert (response.status, is_hit) == (200, each in paths[:10])
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", secure, ssl=trusting(), server_hostname="a.test"
+                )
+                with pytest.raises(ssl.SSLError, match="ALERT"):
+                    await reader.read()
+                writer.close()
 
     def test_a_certificate_that_cannot_be_used_is_a_sentence(self, tmp_path):
         files = issue(tmp_path, "localhost")

@@ -86,8 +86,16 @@ def _tls(values: Values, givens: Givens) -> Findings:
         if keys not in secure and values.get((*keys, "client_ca")) is not None:
             yield (*keys, "client_ca"), "has no effect without tls", ""
     ports = [address.port for keys in secure if isinstance(address := values.get((*keys, "address")), Address)]
+    plain = [keys for keys in listeners if keys not in secure]
     for site in givens.members("site"):
-        if values.get((*site, "https")) != "redirect":
+        is_redirecting = values.get((*site, "https")) == "redirect"
+        if values.get((*site, "client_ca")) is not None:
+            if not secure:
+                yield (*site, "client_ca"), "needs a listener with tls: elsewhere, no client can show a certificate", ""
+            elif plain and not is_redirecting:
+                told = f"nobody can show a certificate at {written(plain[0])}, which has no tls"
+                yield (*site, "client_ca"), f'needs https = "redirect": {told}', ""
+        if not is_redirecting:
             continue
         if not secure:
             yield (*site, "https"), "needs a listener with tls to redirect to", ""

@@ -29,6 +29,7 @@ _SAMPLES: dict[str, object] = {
     "origins.NAME.host": "app.internal",
     "origins.NAME.ca_file": "/etc/foreland/origin-ca.pem",
     "origins.NAME.server_name": "app.internal",
+    "site[].client_ca": "/etc/foreland/partners.pem",
     "site[].hosts": ["*"],
     "site[].origin": "app",
 }

@@ -148,6 +148,7 @@ class Site:
     collapse_wait: float
     cookies: Literal["pass", "strip"]
     https: Literal["allow", "redirect"]
+    client_ca: Path | None
     hsts: float
     purge_from: tuple[Network, ...]
     upgrade: tuple[str, ...]

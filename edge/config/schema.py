@@ -204,6 +204,10 @@ SETTINGS: tuple[Setting, ...] = (
         "Whether plain HTTP is answered, or redirected to the first listener with tls.",
     ),
     Setting(
+        "site[].client_ca", PATH, UNSET,
+        "Certificates that sign those of the site's clients; who shows none of theirs is not answered (mutual TLS).",
+    ),
+    Setting(
         "site[].hsts", DURATION, "0s",
         "How long browsers are to come by https only (Strict-Transport-Security, RFC 6797); 0s says nothing.", _TTL,
     ),

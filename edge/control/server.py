@@ -60,7 +60,7 @@ class Control:
         """Listen on `host` and `port` (0: one that the system chooses) and return the URL; OSError if it is taken."""
         await self._runner.setup()
         try:
-            context = None if self._tls is None else self._tls.front
+            context = None if self._tls is None else self._tls.front.context
             await web.TCPSite(self._runner, host, port, ssl_context=context).start()
         except OSError:
             await self._runner.cleanup()

@@ -19,7 +19,7 @@ from edge.ports import Piece
 from edge.tasks import spawn
 
 if TYPE_CHECKING:
-    from edge.downstream.listener import Listener
+    from edge.downstream.listener import Handle, Listener
 
 # How long a connection that was just made may hold up the end of its listener.
 _FIRST_REQUEST_SECONDS = 1.0
@@ -37,14 +37,15 @@ class Http1(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_client", "_deadline", "_drain_waiter", "_has_peer_ended", "_intake", "_is_gone", "_is_reading",
+        "_client", "_deadline", "_drain_waiter", "_handle", "_has_peer_ended", "_intake", "_is_gone", "_is_reading",
         "_is_write_paused", "_limits", "_lingers", "_listener", "_loop", "_pace", "_responder", "_served", "_task",
         "_transport",
     )  # fmt: skip
 
-    def __init__(self, listener: "Listener", client: str | None = None) -> None:
-        """Answer through `listener`; `client` is who the client is if it is not the peer."""
+    def __init__(self, listener: "Listener", client: str | None = None, handle: "Handle | None" = None) -> None:
+        """Answer through `listener`, by `handle` if given; `client` is who the client is if it is not the peer."""
         self._listener = listener
+        self._handle = handle or listener.handle
         self._client = client or ""
         self._limits = listener.limits
         self._loop = asyncio.get_running_loop()
@@ -348,7 +349,7 @@ class Http1(asyncio.Protocol):
 
         keep = not head.wants_close and self._served < limits.requests_per_connection
         responder = Http1Responder(self, head.request, keep_alive=keep, may_stay=may_stay)
-        await self._listener.handle(head.request, content, responder, self._client)
+        await self._handle(head.request, content, responder, self._client)
         if not responder.is_finished:
             raise DownstreamClosed
         return responder.keep_alive and await self._has_dropped(content)

@@ -80,6 +80,7 @@ class Listener:
         announcing: Networks = (),
         count: Callable[[str], None] = lambda _event: None,
         h2c: bool = False,
+        known: Callable[[str], Handle] | None = None,
     ) -> None:
         """Answer with `handle`, and with `ready` and `begin` first where there are any.
 
@@ -94,6 +95,7 @@ class Listener:
             announcing: the peers that say by the PROXY protocol who the client is; all others are refused then.
             count: told of named events.
             h2c: whether clients may begin with HTTP/2 without TLS.
+            known: returns what answers the clients that have shown a certificate which a site's `client_ca` has signed.
         """
         self.handle = handle
         self.begin = begin
@@ -110,6 +112,7 @@ class Listener:
         self._tls = tls
         self._announcing = announcing
         self._h2c = h2c
+        self._known = known
         self._connections: set[Connection] = set()
         # In the order in which they came.
         self._arriving: dict[Passing, None] = {}
@@ -169,9 +172,10 @@ class Listener:
             return Tls(self, self._tls, client)
         return Choosing(self, client) if self._h2c else Http1(self, client)
 
-    def protocol(self, negotiated: str | None, client: str | None) -> asyncio.Protocol:
+    def protocol(self, negotiated: str | None, client: str | None, client_ca: str = "") -> asyncio.Protocol:
         """Return what speaks the protocol that was negotiated by ALPN; None is HTTP/1.1 (RFC 7301)."""
-        return Http2(self, client) if negotiated == "h2" else Http1(self, client)
+        handle = self._known(client_ca) if client_ca and self._known is not None else self.handle
+        return Http2(self, client, handle) if negotiated == "h2" else Http1(self, client, handle)
 
     def arrived(self, connection: Passing) -> None:
         """Take note of a connection that is not at HTTP yet; it makes the oldest of too many give up.

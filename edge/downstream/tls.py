@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from edge.downstream.tls_contexts import ACME_TLS, TlsContexts
+from edge.downstream.tls_contexts import ACME_TLS, Front, Handshaking, TlsContexts
 from edge.downstream.tls_handshake import Handshake, failure, go_on
 
 if TYPE_CHECKING:
@@ -44,9 +44,10 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         self._listener = listener
         self._client = client
         self._loop = asyncio.get_running_loop()
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._contexts = contexts
-        self._ssl = contexts.front.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._begin_in(contexts.front)
+        # What has come so far, as long as nothing was answered to it.
+        self._hello: bytearray | None = bytearray()
         self._app: asyncio.Protocol | None = None
         self._deadline = _NEVER
         self._answered = 0
@@ -79,6 +80,8 @@ class Tls(asyncio.Protocol, asyncio.Transport):
                 return
             self._incoming.write(data[at : at + _SLICE])
             if self._app is None:
+                if self._hello is not None:
+                    self._hello += data[at : at + _SLICE]
                 self._shake_hands()
             if self._app is not None:
                 self._deliver()
@@ -216,13 +219,26 @@ class Tls(asyncio.Protocol, asyncio.Transport):
 
     # The handshake.
 
+    def _begin_in(self, front: Front) -> None:
+        self._front = front
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._ssl = cast("Handshaking", front.context.wrap_bio(self._incoming, self._outgoing, server_side=True))
+
     def _shake_hands(self) -> None:
         try:
             go_on(self._ssl)
         except ssl.SSLWantReadError:
+            if self._outgoing.pending:
+                self._hello = None
             self._flush()
             return
         except ssl.SSLError as error:
+            if self._ssl.elsewhere is not None and self._hello is not None:
+                hello, self._hello = self._hello, None
+                self._begin_in(self._ssl.elsewhere)
+                self._incoming.write(hello)
+                self._shake_hands()
+                return
             # What waits to be sent now is the alert.
             self._flush()
             self._end_handshake(failure(error))
@@ -237,7 +253,7 @@ class Tls(asyncio.Protocol, asyncio.Transport):
             self._say_goodbye()
             self._raw.close()
             return
-        self._app = self._listener.protocol(self._ssl.selected_alpn_protocol(), self._client)
+        self._app = self._listener.protocol(self._ssl.selected_alpn_protocol(), self._client, self._front.client_ca)
         self._app.connection_made(self)
 
     def _end_handshake(self, ended: Handshake) -> None:

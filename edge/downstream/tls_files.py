@@ -77,6 +77,19 @@ def read_chain(path: Path) -> list[x509.Certificate]:
         raise ParseError(f"{path} holds no certificate in PEM") from error
 
 
+def read_authorities(*paths: Path) -> bytes:
+    """Return the certificates that are in every one of these files, DER, the same octets for the same certificates.
+
+    ParseError with a sentence if a file holds none, or if they have none in common.
+    """
+    common = set.intersection(
+        *({authority.public_bytes(Encoding.DER) for authority in read_chain(path)} for path in paths)
+    )
+    if not common:
+        raise ParseError(f"no authority is in {' and in '.join(map(str, paths))}: no client could show a certificate")
+    return b"".join(sorted(common))
+
+
 def _key_octets(path: Path) -> bytes:
     try:
         key = load_pem_private_key(_read(path), password=None)

@@ -17,6 +17,7 @@ from edge.caching.stored import StoredResponse
 from edge.caching.storing import Store
 from edge.errors import (
     BadRequest,
+    CertificateWanted,
     ContentTooLarge,
     DownstreamClosed,
     EdgeError,
@@ -101,9 +102,19 @@ class Driver:
         self.in_flight = 0
 
     async def handle(
-        self, request: Request, content: Source, responder: Responder, client: str, *, is_relayed: bool = False
+        self,
+        request: Request,
+        content: Source,
+        responder: Responder,
+        client: str,
+        *,
+        client_ca: str = "",
+        is_relayed: bool = False,
     ) -> None:
-        """Answer one request; never raises for a fault of client, origin or disk."""
+        """Answer one request; never raises for a fault of client, origin or disk.
+
+        `client_ca` has signed the certificate that the client has shown.  Who relays has seen to that.
+        """
         site = self._sites.of(request.target)
         if site is not None and site.compression is not None:
             request = without_dated_range(request, site.compression)
@@ -119,8 +130,9 @@ class Driver:
         )
         ex.epoch = self._context.purges.current()
         ex.is_relayed = is_relayed
+        is_let_in = is_relayed or ex.site.client_ca in {"", client_ca}
         self.in_flight += 1
-        await self._to_its_end(ex, self._answer)
+        await self._to_its_end(ex, self._answer if is_let_in else self._turn_away)
 
     def begin(self, request: Request, responder: PromptResponder, client: str, over: Callable[[], None]) -> bool:
         """Answer one request without content as `handle` does, if it may go the short way; return whether it does.
@@ -256,12 +268,7 @@ class Driver:
             raise MethodRefused
         if site is _NOBODY:
             raise Misdirected
-        if site.https_port is not None and request.target.scheme == b"http":
-            # RFC 9110 §15.4.9: by the same method.
-            ex.did("redirect")
-            location = secure_target(request.target, site.https_port).uri
-            ex.start(Response(308, FieldSection([(b"location", location)])), 0, ex.began)
-            ex.finish()
+        if self._redirects(ex):
             return
         if loop_count(request.fields, ex.node) > MAX_LOOPS:
             raise LoopDetected
@@ -280,6 +287,25 @@ class Driver:
                 await self._from_cache(ex)
         else:
             await self._write_through(ex)
+
+    async def _turn_away(self, ex: Exchange) -> None:
+        """Answer a client that has not shown the certificate that the site wants."""
+        if not (await answers_challenge(self._context, ex) or self._redirects(ex)):
+            # RFC 9110 §15.5.20, RFC 9113 §9.1.2: on a connection of its own it may be answered.
+            raise CertificateWanted
+
+    @staticmethod
+    def _redirects(ex: Exchange) -> bool:
+        """Send a client that has come by plain HTTP to https, where the site wants that."""
+        port = ex.site.https_port
+        if port is None or ex.request.target.scheme != b"http":
+            return False
+        # RFC 9110 §15.4.9: by the same method.
+        ex.did("redirect")
+        location = secure_target(ex.request.target, port).uri
+        ex.start(Response(308, FieldSection([(b"location", location)])), 0, ex.began)
+        ex.finish()
+        return True
 
     async def _write_through(self, ex: Exchange) -> None:
         """Forward what the cache cannot answer, and invalidate what that changes (RFC 9111 §4.4)."""

@@ -13,7 +13,7 @@ from edge.caching.derived import originals
 from edge.caching.freshness import Lifetime, age_value, current_age, date_value, freshness
 from edge.caching.reuse import Detail, Fwd, Reuse
 from edge.caching.stored import StoredResponse
-from edge.errors import LoopDetected
+from edge.errors import CertificateWanted, LoopDetected
 from edge.exchange.context import Context
 from edge.exchange.plan import Failed, NotModified, is_held, plan
 from edge.exchange.purged import judge
@@ -108,9 +108,8 @@ class Explaining:
             return told.ends("refused", detail="unknown-authority")
         told.site = site.name
         told.found("site", f"{site.name}, whose origin is {site.origin}", "setting site[].hosts")
-        if site.https_port is not None and request.target.scheme == b"http":
-            told.found("redirect", f"plain HTTP is sent to https at port {site.https_port}", "setting site[].https")
-            return told.ends("refused")
+        if _is_turned_away(told, request, site):
+            return told
         if loop_count(request.fields, self._context.node) > MAX_LOOPS:
             return told.ends("refused", detail=LoopDetected.detail)
         if (protocol := protocol_of(request, site.upgrade)) is not None:
@@ -198,6 +197,21 @@ class Explaining:
         if reuse.is_only_if_cached(request):
             return told.ends("refused", detail=Detail.ONLY_IF_CACHED.value)
         return told.ends("forward", fwd=fwd.value, detail=detail)
+
+
+def _is_turned_away(told: Explanation, request: Request, site: Site) -> bool:
+    """Say what a site wants of the connection; return whether one that is not secure ends the matter."""
+    is_plain = request.target.scheme == b"http"
+    if site.https_port is not None and is_plain:
+        told.found("redirect", f"plain HTTP is sent to https at port {site.https_port}", "setting site[].https")
+        told.ends("refused")
+        return True
+    if site.client_ca:
+        finding = f"the client has to show one that an authority in {site.client_ca} has signed"
+        told.found("certificate", finding, "setting site[].client_ca")
+        if is_plain:
+            told.ends("refused", detail=CertificateWanted.detail)
+    return is_plain and bool(site.client_ca)
 
 
 def _tell_freshness(told: Explanation, site: Site, stored: StoredResponse, now: float) -> None:

@@ -210,7 +210,7 @@ class PreparedAnswers:
 
         Only where the nominated values tell the key's responses apart: then no more than one can match a request.
         """
-        if not ex.is_complete or not is_plain(ex.request, _DECIDING) or not _are_apart(candidates):
+        if ex.site.client_ca or not ex.is_complete or not is_plain(ex.request, _DECIDING) or not _are_apart(candidates):
             return
         stored = shown.stored
         if token is None:
@@ -228,7 +228,8 @@ class PreparedAnswers:
         if not (self._by_key or self._published.sites) or not is_plain(request, _DECIDING):
             return None
         site = self._sites.of(request.target)
-        if site is None:
+        if site is None or site.client_ca:
+            # Which client has shown what, the full path knows.
             return None
         if site.name in self._published.sites and self._published.covers(site.name, request.target.path):
             # An open challenge comes before what is published in its place: the full path knows.

@@ -129,7 +129,7 @@ class ShortWay:
         if request.method != b"GET" or request.has_content or request.version != (1, 1):
             return False
         context, site = self._context, self._sites.of(request.target)
-        if site is None or request.fields.has_any(NOT_PLAIN):
+        if site is None or site.client_ca or request.fields.has_any(NOT_PLAIN):
             return False
         if site.https_port is not None and request.target.scheme == b"http":
             return False

@@ -38,6 +38,7 @@ class Site:
         x_cache: whether responses carry X-Cache.
         https_port: where requests by plain HTTP are redirected to, None to answer them.
         hsts: Strict-Transport-Security of responses over https, b"" for none (RFC 6797).
+        client_ca: what signs the certificates of the clients, which alone are answered then; "" for all of them.
         upgrade: the protocols that connections may become, in lower case.
         compression: which content is coded for which clients, None for none.
         purge_from: the networks whose PURGE requests are obeyed.
@@ -59,6 +60,7 @@ class Site:
     x_cache: bool = True
     https_port: int | None = None
     hsts: bytes = b""
+    client_ca: str = ""
     compression: CompressionRules | None = None
     purge_from: tuple[IPv4Network | IPv6Network, ...] = ()
     upgrade: frozenset[bytes] = frozenset({b"websocket"})

@@ -98,6 +98,22 @@ def test_anything_else_is_refused(tmp_path, written):
             id="client certificates without tls",
         ),
         pytest.param(
+            'tls = "internal"', 'client_ca = "/none/ca.pem"', ["site[0].client_ca /none/ca.pem cannot be read"],
+            id="authorities of a site that cannot be read",
+        ),
+        pytest.param(
+            "", 'client_ca = "/dev/null"',
+            ["site[0].client_ca needs a listener with tls: elsewhere, no client can show a certificate"],
+            id="client certificates of a site without tls",
+        ),
+        pytest.param(
+            'tls = "internal"\n[[listen]]\naddress = ":8080"', 'client_ca = "/dev/null"',
+            [
+                'site[0].client_ca needs https = "redirect": nobody can show a certificate at listen[1], which has no tls',
+            ],
+            id="client certificates of a site that is reached without tls as well",
+        ),
+        pytest.param(
             "", 'https = "redirect"', ["site[0].https needs a listener with tls to redirect to"],
             id="a redirection to nowhere",
         ),
@@ -112,6 +128,12 @@ def test_anything_else_is_refused(tmp_path, written):
 )  # fmt: skip
 def test_contradictions_are_named(tmp_path, listen, site, expected):
     assert refused(tmp_path, listen, site=site) == expected
+
+
+def test_a_site_with_client_certificates_may_redirect_from_where_none_is_shown(tmp_path, pem):
+    listen = 'tls = "internal"\n[[listen]]\naddress = ":8080"'
+    config = loaded(tmp_path, listen, site=f'client_ca = "{pem}"\nhttps = "redirect"')
+    assert [(site.client_ca, site.https) for site in config.sites] == [(pem, "redirect")]
 
 
 def test_a_redirection_needs_a_port_that_is_known(tmp_path):

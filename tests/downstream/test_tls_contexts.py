@@ -265,7 +265,7 @@ class TestWhatCannotBeUsed:
     def test_a_file_with_client_authorities_that_is_none(self, tmp_path):
         path = tmp_path / "clients.pem"
         path.write_text("not a certificate")
-        with pytest.raises(ParseError, match=r"clients\.pem cannot be used"):
+        with pytest.raises(ParseError, match=r"clients\.pem holds no certificate"):
             TlsContexts([issue(tmp_path, "a.test")], protocols=["http/1.1"], client_ca=path)
 
     def test_a_certificate_that_is_not_there(self, tmp_path):
@@ -276,7 +276,7 @@ class TestWhatCannotBeUsed:
 
 def test_nothing_weaker_than_tls_1_2_with_forward_secrecy_is_offered(tmp_path):
     contexts = TlsContexts([issue(tmp_path, "a.test")], protocols=["http/1.1"])
-    suites = {cipher["name"] for cipher in contexts.front.get_ciphers()}
+    suites = {cipher["name"] for cipher in contexts.front.context.get_ciphers()}
     assert all(name.startswith("TLS_") or ("ECDHE-" in name and ("GCM" in name or "CHACHA" in name)) for name in suites)
-    assert contexts.front.minimum_version is ssl.TLSVersion.TLSv1_2
-    assert contexts.front.options & ssl.OP_NO_RENEGOTIATION
+    assert contexts.front.context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert contexts.front.context.options & ssl.OP_NO_RENEGOTIATION

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from edge.downstream.tls_files import CertificateFiles, read_certificate
+from edge.downstream.tls_files import CertificateFiles, read_authorities, read_certificate
 from edge.errors import ParseError
 from tests.downstream.certificates import issue
 
@@ -102,3 +102,31 @@ class TestWhatIsOfNoUse:
     def test_one_without_names(self, tmp_path):
         files = issue(tmp_path, "me@a.test")
         self.refused(files, "is for no DNS name")
+
+
+class TestAuthorities:
+    def files(self, tmp_path, *held: list[trustme.CA]) -> list:
+        paths = [tmp_path / f"{number}.pem" for number, _ in enumerate(held)]
+        for path, authorities in zip(paths, held, strict=True):
+            path.write_bytes(b"".join(authority.cert_pem.bytes() for authority in authorities))
+        return paths
+
+    def test_are_the_same_in_any_order_and_number(self, tmp_path):
+        one, other = trustme.CA(), trustme.CA()
+        first, second = self.files(tmp_path, [one, other], [other, one, one])
+        assert read_authorities(first) == read_authorities(second)
+
+    def test_of_several_files_are_those_that_are_in_all(self, tmp_path):
+        one, both, other = trustme.CA(), trustme.CA(), trustme.CA()
+        first, second, alone = self.files(tmp_path, [one, both], [both, other], [both])
+        assert read_authorities(first, second) == read_authorities(alone)
+
+    def test_that_no_two_files_share_are_of_no_use(self, tmp_path):
+        first, second = self.files(tmp_path, [trustme.CA()], [trustme.CA()])
+        with pytest.raises(ParseError, match=rf"^no authority is in {first} and in {second}: "):
+            read_authorities(first, second)
+
+    def test_that_are_none_are_of_no_use(self, tmp_path):
+        (path,) = self.files(tmp_path, [])
+        with pytest.raises(ParseError, match=r"0\.pem holds no certificate in PEM"):
+            read_authorities(path)

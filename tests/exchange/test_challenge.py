@@ -33,8 +33,9 @@ def test_a_challenge_is_known_by_its_place(method, path, expected):
     assert may_be_challenge(Request(method, Target(b"http", b"a.test", path), FieldSection())) is expected
 
 
-async def test_an_open_challenge_is_answered_even_where_all_is_redirected():
-    world = World(challenges=Open(), https_port=443)
+@pytest.mark.parametrize("site", [{"https_port": 443}, {"client_ca": "/ca.pem"}], ids=["redirected", "turned away"])
+async def test_an_open_challenge_is_answered_even_where_all_else_is(site):
+    world = World(challenges=Open(), **site)
     got = await world.get(path=b"/.well-known/acme-challenge/" + TOKEN)
     assert (got.status, got.content, got.trace) == (200, b"answer", ["challenge"])
     assert got.field(b"cache-control") == b"no-store"

@@ -1,6 +1,7 @@
 """The paths of a request through the exchange: its trace, what the origin was asked, what the client got."""
 
 import asyncio
+from ipaddress import ip_network
 
 import pytest
 
@@ -595,3 +596,36 @@ class TestHttps:
         assert got.cache_status == "fwd=uri-miss; fwd-status=200; ttl=60; stored"
         protocols = [request.fields.get(b"x-forwarded-proto") for request in world.asked]
         assert protocols == [b"https", b"http"]
+
+
+class TestClientCertificates:
+    @pytest.mark.parametrize("shown", ["", "/other.pem"], ids=["none", "one for another site"])
+    @pytest.mark.parametrize("method", [b"GET", b"POST", b"PURGE", b"TRACE"])
+    async def test_a_client_without_one_of_the_site_is_turned_away_whatever_is_asked(self, shown, method) -> None:
+        world = World(client_ca="/ca.pem", purge_from=(ip_network("192.0.2.1"),))
+        got = await world.get(method=method, scheme=b"https", client_ca=shown)
+        assert (got.status, got.trace, got.record.site) == (421, ["client-certificate"], "a.test")
+        assert world.asked == []
+
+    async def test_a_client_with_one_is_answered_always_by_the_full_path(self) -> None:
+        world = World(client_ca="/ca.pem")
+        for status in ("fwd=uri-miss; fwd-status=200; ttl=60; stored", "hit; ttl=60", "hit; ttl=60"):
+            assert (await world.get(scheme=b"https", client_ca="/ca.pem")).cache_status == status
+            await world.settle()
+        assert world.driver.prepared.find(world.request(scheme=b"https")) is None
+        assert not world.driver.prepared._by_key
+
+    async def test_a_client_with_one_is_answered_where_none_is_wanted(self, world: World) -> None:
+        assert (await world.get(client_ca="/ca.pem")).status == 200
+
+    async def test_what_another_worker_asks_for_is_answered(self) -> None:
+        world, responder = World(client_ca="/ca.pem"), RecordingResponder()
+        await world.driver.handle(world.request(), RequestContent(), responder, "192.0.2.1", is_relayed=True)
+        assert responder.head is not None
+        assert responder.head.status == 200
+
+    @pytest.mark.parametrize("method", [b"GET", b"PURGE"])
+    async def test_plain_http_is_redirected_where_the_site_wants_that(self, method) -> None:
+        world = World(client_ca="/ca.pem", https_port=8443, purge_from=(ip_network("192.0.2.1"),))
+        got = await world.get(method=method)
+        assert (got.status, got.trace) == (308, ["redirect"])

@@ -148,11 +148,24 @@ async def test_the_query_that_counts_is_told() -> None:
         pytest.param({}, {"method": b"TRACE"}, "refused", "method-refused", id="a method that is never served"),
         pytest.param({}, {"method": b"POST"}, "forward", "", id="a method that goes through"),
         pytest.param({"https_port": 443}, {}, "refused", "", id="plain HTTP that is redirected"),
+        pytest.param(
+            {"client_ca": "/ca.pem"},
+            {},
+            "refused",
+            "client-certificate",
+            id="plain HTTP, where no certificate is shown",
+        ),
     ],
 )
 async def test_what_does_not_reach_the_cache_is_told(site, request_, outcome, token) -> None:
     told = await explained(World(**site), **request_)
     assert (told.outcome, told.detail) == (outcome, token)
+
+
+async def test_a_certificate_that_is_wanted_is_told_and_taken_for_shown() -> None:
+    told = await explained(World(client_ca="/ca.pem"), scheme=b"https")
+    assert said(told, "certificate") == ["the client has to show one that an authority in /ca.pem has signed"]
+    assert (told.outcome, told.fwd) == ("forward", "uri-miss")
 
 
 async def test_preconditions_and_parts_are_told(world: World) -> None:

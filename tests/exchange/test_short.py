@@ -171,8 +171,9 @@ async def test_what_is_not_plain_takes_the_full_path(fields, request_) -> None:
     assert Short().begin(*fields, **request_) is None
 
 
-async def test_what_is_redirected_to_https_takes_the_full_path() -> None:
-    assert Short(https_port=8443).begin() is None
+@pytest.mark.parametrize("site", [{"https_port": 8443}, {"client_ca": "/ca.pem"}], ids=["redirected", "certificates"])
+async def test_what_depends_on_the_connection_takes_the_full_path(site) -> None:
+    assert Short(**site).begin() is None
 
 
 async def test_without_a_connection_at_hand_the_full_path_waits_for_one() -> None:

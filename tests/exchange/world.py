@@ -124,14 +124,18 @@ class World:
         path, _, query = path.partition(b"?")
         return Request(method, Target(scheme, host, path, query or None), FieldSection(fields))
 
-    async def get(self, *fields, responder: RecordingResponder | None = None, content=None, **request) -> Got:
+    async def get(
+        self, *fields, responder: RecordingResponder | None = None, content=None, client_ca: str = "", **request
+    ) -> Got:
         """Send a request to its end, background work included only with `settle`."""
         responder = responder or RecordingResponder(pauses=self.pauses)
         asked = self.request(*fields, **request)
         if content is not None:
             asked = replace(asked, has_content=True, content_length=sum(map(len, content)))
         before = len(self.telemetry.records)
-        await self.driver.handle(asked, RequestContent(*content or ()), responder, "192.0.2.1")
+        await self.driver.handle(
+            asked, RequestContent(*content or ()), responder, "192.0.2.1", client_ca=client_ca
+        )  # fmt: skip
         mine = [record for record in self.telemetry.records[before:] if record.request is asked]
         assert len(mine) == 1, "one record for each exchange"
         return Got(responder, mine[0])

@@ -68,11 +68,13 @@ class Speaker:
         self.conn = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
         self.conn.initiate_connection()
 
-    async def get(self) -> tuple[int, dict[bytes, bytes], bytes]:
-        """Return status, fields and content of `/`."""
+    async def get(
+        self, *lines: tuple[bytes, bytes], method: bytes = b"GET", path: bytes = b"/", host: bytes = b"a.test"
+    ) -> tuple[int, dict[bytes, bytes], bytes]:
+        """Return status, fields and content of what is at a path."""
         stream = self.conn.get_next_available_stream_id()
-        lines = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.test"), (b":path", b"/")]
-        self.conn.send_headers(stream, lines, end_stream=True)
+        pseudo = [(b":method", method), (b":scheme", b"https"), (b":authority", host), (b":path", path)]
+        self.conn.send_headers(stream, [*pseudo, *lines], end_stream=True)
         fields, content = {}, b""
         while True:
             self.client.writer.write(self.conn.data_to_send())

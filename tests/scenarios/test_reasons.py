@@ -348,6 +348,12 @@ async def a_purge_that_no_disk_takes(world: World) -> Got:
     return await world.get(method=b"PURGE")
 
 
+@plays("client-certificate", client_ca="/ca.pem")
+async def a_client_that_nobody_knows(world: World) -> Got:
+    assert_documented("client-certificate", await told_by(world))
+    return await world.get()
+
+
 @plays("tunnels-full")
 async def one_tunnel_too_many(world: World) -> Got:
     object.__setattr__(world.driver._tunnels, "_limits", TunnelLimits(most=0))

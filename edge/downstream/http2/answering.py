@@ -22,18 +22,21 @@ from edge.ports import Piece
 from edge.tasks import spawn
 
 if TYPE_CHECKING:
-    from edge.downstream.listener import Listener
+    from edge.downstream.listener import Handle, Listener
 
 
 class Answering:
     """Answers requests: at once where the answer is ready, and by a task of its own where it is not."""
 
-    __slots__ = ("_budgets", "_client", "_inflow", "_listener", "_loop", "_progressed", "_sender", "_streams")
+    __slots__ = (
+        "_budgets", "_client", "_handle", "_inflow", "_listener", "_loop", "_progressed", "_sender", "_streams",
+    )  # fmt: skip
 
     def __init__(
         self,
         listener: "Listener",
         client: str,
+        handle: "Handle",
         streams: Streams,
         sender: Sender,
         inflow: Inflow,
@@ -43,6 +46,7 @@ class Answering:
         """Answer on `streams`; `progressed` is called when a stream has begun or ended."""
         self._listener = listener
         self._client = client
+        self._handle = handle
         self._streams = streams
         self._sender = sender
         self._inflow = inflow
@@ -125,7 +129,7 @@ class Answering:
             if isinstance(asked, DownstreamError):
                 await listener.refuse(asked, responder, self._client)
             else:
-                await listener.handle(asked.head.request, stream.content, responder, self._client)
+                await self._handle(asked.head.request, stream.content, responder, self._client)
         except DownstreamClosed:
             pass
         finally:

@@ -25,7 +25,7 @@ from edge.downstream.http2.streams import Streams
 from edge.downstream.pace import SendingPace
 
 if TYPE_CHECKING:
-    from edge.downstream.listener import Listener
+    from edge.downstream.listener import Handle, Listener
 
 # A client that has not answered our PING by then has had the time to hear of the shutdown (RFC 9113 §6.8).
 _SHUTDOWN_GRACE = 1.0
@@ -39,14 +39,15 @@ class Http2(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_answering", "_client", "_deadline", "_goaway_at", "_ignored", "_inflow", "_intake", "_is_gone", "_is_last",
-        "_is_reading", "_limits", "_lingers", "_listener", "_loop", "_pace", "_receiver", "_sender", "_settings_at",
-        "_streams", "_transport", "_waiting_since", "_window_pace",
+        "_answering", "_client", "_deadline", "_goaway_at", "_handle", "_ignored", "_inflow", "_intake", "_is_gone",
+        "_is_last", "_is_reading", "_limits", "_lingers", "_listener", "_loop", "_pace", "_receiver", "_sender",
+        "_settings_at", "_streams", "_transport", "_waiting_since", "_window_pace",
     )  # fmt: skip
 
-    def __init__(self, listener: "Listener", client: str | None = None) -> None:
-        """Answer through `listener`; `client` is who the client is if it is not the peer."""
+    def __init__(self, listener: "Listener", client: str | None = None, handle: "Handle | None" = None) -> None:
+        """Answer through `listener`, by `handle` if given; `client` is who the client is if it is not the peer."""
         self._listener = listener
+        self._handle = handle or listener.handle
         self._client = client or ""
         self._limits = listener.limits
         self._loop = asyncio.get_running_loop()
@@ -75,7 +76,9 @@ class Http2(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=limits.write_buffer)
         self._sender = Sender(self._transport, self._pace, streams.open)
         self._inflow = Inflow(self._sender)
-        self._answering = Answering(listener, client, streams, self._sender, self._inflow, budgets, self._progressed)
+        self._answering = Answering(
+            listener, client, self._handle, streams, self._sender, self._inflow, budgets, self._progressed
+        )  # fmt: skip
         self._sender.ended = self._answering.ended
         decoder = BlockDecoder(listener.scheme, limits)
         self._receiver = FrameReceiver(
