@@ -15,10 +15,11 @@ from edge.ports import Piece
 from edge.semantics.messages import Request, Response
 from edge.tasks import spawn
 from edge.upstream.deadline import Deadline
-from edge.upstream.parser import ResponseParser
+from edge.upstream.parser import HEAD_LIMIT, LINES_LIMIT, ResponseParser
 from edge.upstream.request import ContentFraming, RequestContent
 from edge.upstream.response import OriginResponse
 from edge.upstream.settings import Timeouts
+from edge.upstream.whole import Whole, whole_response
 
 Interim = Callable[[Response], None]
 #: Told once of the response, or of why there is none.
@@ -60,6 +61,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._is_paused = False
         self._drained: asyncio.Future[None] | None = None
+        # Of a request whose response has not begun: its method, and whether it may switch the protocol.
+        self._awaited: tuple[bytes, bool] | None = None
         self._parser: ResponseParser | None = None
         self._response: OriginResponse | None = None
         self._waiter: asyncio.Future[OriginResponse] | None = None
@@ -71,7 +74,12 @@ class Connection(asyncio.Protocol):
     @property
     def is_usable(self) -> bool:
         """Whether another exchange may begin."""
-        return self._parser is None and self._transport is not None and not self._transport.is_closing()
+        return (
+            self._awaited is None
+            and self._parser is None
+            and self._transport is not None
+            and not self._transport.is_closing()
+        )
 
     async def exchange(
         self, request: Request, head: bytes, content: RequestContent | None, interim: Interim | None
@@ -87,7 +95,7 @@ class Connection(asyncio.Protocol):
             UpstreamProtocolError: what came is not a valid response.
             DownstreamError: reading `content` or calling `interim` raised it.
         """
-        self._parser = ResponseParser(request.method, may_switch=b"upgrade" in request.fields)
+        self._awaited = request.method, b"upgrade" in request.fields
         self._interim = interim
         waiter: asyncio.Future[OriginResponse] = self._loop.create_future()
         self._waiter = waiter
@@ -119,7 +127,7 @@ class Connection(asyncio.Protocol):
 
         The connection must be usable.  A response that arrives in one piece is whole when it is told.
         """
-        self._parser = ResponseParser(method)
+        self._awaited = method, False
         self._interim = interim
         self._answered = answered
         self._is_sent = True
@@ -173,8 +181,15 @@ class Connection(asyncio.Protocol):
         """Take bytes of the response; without a request there can be none."""
         parser = self._parser
         if parser is None:
-            self.abort()
-            return
+            if self._awaited is None:
+                self.abort()
+                return
+            (method, may_switch), self._awaited = self._awaited, None
+            whole = whole_response(method, data, lines=LINES_LIMIT, octets=HEAD_LIMIT)
+            if whole is not None:
+                self._take_whole(whole)
+                return
+            parser = self._parser = ResponseParser(method, may_switch=may_switch)
         try:
             parser.feed(data)
             self._pass_interim(parser)
@@ -190,7 +205,8 @@ class Connection(asyncio.Protocol):
         if parser is not None and response is not None and self._is_eof_meant():
             parser.feed_eof()
             if parser.is_complete:
-                self._finish(parser, response)
+                response.end()
+                self._finish(is_reusable=parser.is_reusable, idle_timeout=parser.idle_timeout)
         self._fail(self._closed_by_origin())
         return False
 
@@ -225,7 +241,7 @@ class Connection(asyncio.Protocol):
             raise
         else:
             self._is_sent = True
-            if self._parser is not None:
+            if self._awaited is not None or self._parser is not None:
                 self._deadline.set(self._timeouts.first_byte)
 
     def _write(self, data: bytes) -> None:
@@ -237,6 +253,25 @@ class Connection(asyncio.Protocol):
             self._deadline.set(self._timeouts.between_bytes)
             await drained
             self._deadline.clear()
+
+    def _take_whole(self, whole: Whole) -> None:
+        waiter, answered = self._waiter, self._answered
+        if answered is None and (waiter is None or waiter.done()):
+            # Nobody waits for it any more.
+            self.abort()
+            return
+        response = OriginResponse(
+            whole.head,
+            len(whole.content),
+            request_time=self._request_time,
+            response_time=self._clock.now(),
+            whole=whole.content,
+        )
+        self._finish(is_reusable=whole.is_reusable, idle_timeout=whole.idle_timeout)
+        if answered is not None:
+            answered(response)
+        elif waiter is not None:
+            waiter.set_result(response)
 
     def _pass_interim(self, parser: ResponseParser) -> None:
         if parser.interim:
@@ -258,7 +293,8 @@ class Connection(asyncio.Protocol):
             response.put(parser.pieces)
             parser.pieces.clear()
         if parser.is_complete:
-            self._finish(parser, response)
+            response.end()
+            self._finish(is_reusable=parser.is_reusable, idle_timeout=parser.idle_timeout)
         elif parser.has_switched:
             # Whoever has asked for the other protocol knows how long it may be silent.
             self._deadline.clear()
@@ -280,18 +316,17 @@ class Connection(asyncio.Protocol):
             flow=self,
         )
 
-    def _finish(self, parser: ResponseParser, response: OriginResponse) -> None:
+    def _finish(self, *, is_reusable: bool, idle_timeout: int | None) -> None:
         """End the exchange cleanly; hand the connection back, or close it when it cannot be used again."""
-        response.end()
         self._forget_exchange()
-        if self.keeper is None or not (parser.is_reusable and self._is_sent):
+        if self.keeper is None or not (is_reusable and self._is_sent):
             self.abort()
             return
         if self._is_paused:
             self.resume()
         self._deadline.clear()
         self.is_reused = True
-        self.idle_timeout = parser.idle_timeout
+        self.idle_timeout = idle_timeout
         self.keeper.release(self)
 
     def _is_eof_meant(self) -> bool:
@@ -306,12 +341,12 @@ class Connection(asyncio.Protocol):
             return False
 
     def _closed_by_origin(self) -> UpstreamClosed:
-        if self.is_reused and self._parser is not None and not self._parser.has_begun:
+        if self.is_reused and self._awaited is not None:
             return UpstreamClosedEarly("the origin closed the connection when it was to be reused")
         return UpstreamClosed("the origin closed the connection before the response was whole")
 
     def _timed_out(self) -> None:
-        if self._parser is not None:
+        if self._awaited is not None or self._parser is not None:
             self._fail(UpstreamTimeout("the origin kept us waiting for too long"))
 
     def _fail(self, error: EdgeError) -> None:
@@ -329,7 +364,7 @@ class Connection(asyncio.Protocol):
             answered(error)
 
     def _forget_exchange(self) -> None:
-        self._parser = self._response = self._waiter = self._answered = self._interim = None
+        self._awaited = self._parser = self._response = self._waiter = self._answered = self._interim = None
 
     def _gone(self) -> None:
         self._transport = None

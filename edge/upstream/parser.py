@@ -1,6 +1,6 @@
 """The response to one request as its bytes arrive: interim heads, final head, content, and the end (RFC 9112 §6).
 
-llhttp takes field lines and chunks apart and is strict about both.  Where a head ends, how content is framed and what
+It is for what `whole` does not take.  llhttp takes field lines and chunks apart and is strict about both.  Where a head ends, how content is framed and what
 lies behind its end is decided here, because llhttp does not know the request's method and does not say where it stopped.
 """
 
@@ -13,7 +13,7 @@ import httptools
 from edge.errors import UpstreamProtocolError
 from edge.semantics.fields import FieldSection, Line, is_token, list_members
 from edge.semantics.messages import Response, may_have_content
-from edge.upstream.whole import connection_options, whole_response
+from edge.upstream.whole import connection_options
 
 # RFC 9112 §7: content in one of these would be given on still coded.
 _CODINGS = frozenset({b"chunked", b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"})
@@ -63,14 +63,10 @@ class _Findings:
         self.is_complete = True
 
 
-_NOTHING = _Findings()
-
-
 class ResponseParser:
     """Takes the bytes of one connection apart, from the request's end to the response's.
 
     Attributes:
-        has_begun: whether any byte arrived.
         interim: 1xx responses to pass on; whoever passes them on clears the list.
         head: the final head, once it is whole.
         content_length: what its Content-Length says (also where there is no content to follow, as for HEAD), or None.
@@ -83,13 +79,13 @@ class ResponseParser:
 
     __slots__ = (
         "_excess", "_found", "_framing", "_interim_seen", "_left", "_llhttp", "_may_switch", "_method", "_raw", "_tail",
-        "content_length", "has_begun", "has_switched", "head", "idle_timeout", "interim", "is_complete", "is_reusable", "pieces",
+        "content_length", "has_switched", "head", "idle_timeout", "interim", "is_complete", "is_reusable", "pieces",
     )  # fmt: skip
 
     def __init__(self, method: bytes, *, may_switch: bool = False) -> None:
         """Take the response to a request with `method`, which `may_switch` the protocol."""
         self._may_switch = may_switch
-        self.has_begun = self.has_switched = False
+        self.has_switched = False
         self.interim: list[Response] = []
         self.head: Response | None = None
         self.content_length: int | None = None
@@ -103,9 +99,7 @@ class ResponseParser:
         self._left = 0
         self._excess = 0
         self._tail = b""
-        self._raw = b""
-        self._found = _NOTHING
-        self._llhttp: Any = None
+        self._expect_head()
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the connection.
@@ -113,11 +107,6 @@ class ResponseParser:
         Raises:
             UpstreamProtocolError: they are not a valid response, or break a limit.
         """
-        if not self.has_begun:
-            self.has_begun = True
-            if self._take_whole(data):
-                return
-            self._expect_head()
         while self.head is None:
             if not data:
                 return
@@ -132,21 +121,10 @@ class ResponseParser:
         if self.head is not None and self._framing is Framing.UNTIL_CLOSE:
             self._end(surplus=False)
 
-    def _take_whole(self, data: bytes) -> bool:
-        whole = whole_response(self._method, data, lines=LINES_LIMIT, octets=HEAD_LIMIT)
-        if whole is None:
-            return False
-        self.head, content, self.is_reusable, self.idle_timeout = whole
-        self.content_length = len(content)
-        if content:
-            self.pieces.append(content)
-        self.is_complete = True
-        return True
-
     def _expect_head(self) -> None:
         self._raw = b""
         self._found = _Findings()
-        self._llhttp = httptools.HttpResponseParser(self._found)
+        self._llhttp: Any = httptools.HttpResponseParser(self._found)
 
     def _feed_head(self, data: bytes) -> bytes:
         """Take the bytes up to the end of a head and return the others."""

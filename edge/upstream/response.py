@@ -53,17 +53,25 @@ class OriginResponse:
     )  # fmt: skip
 
     def __init__(
-        self, head: Response, content_length: int | None, *, request_time: float, response_time: float, flow: Flow
+        self,
+        head: Response,
+        content_length: int | None,
+        *,
+        request_time: float,
+        response_time: float,
+        flow: Flow | None = None,
+        whole: bytes | None = None,
     ) -> None:
+        """Begin with content from `flow`, or with the `whole` of it."""
         self.head = head
         self.content_length = content_length
         self.request_time = request_time
         self.response_time = response_time
-        self._flow: Flow | None = flow
-        self._pieces: deque[bytes] = deque()
-        self._unread = 0
+        self._flow = flow
+        self._pieces: deque[bytes] = deque((whole,) if whole else ())
+        self._unread = len(whole) if whole else 0
         self._paused = False
-        self._ended = False
+        self._ended = whole is not None
         self._error: EdgeError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
