@@ -68,6 +68,15 @@ class Codecs(Protocol):
 class Responder(Protocol):
     """The answer to one request, on its way to the client.  Every method raises DownstreamClosed once it is gone."""
 
+    @property
+    def room(self) -> int:
+        """How many octets `send` is to be given at present, of what can be read again; the rest is to be let go of."""
+        ...
+
+    async def wait_room(self) -> None:
+        """Wait until there is some; after `send`, there is."""
+        ...
+
     def interim(self, response: Response) -> None:
         """Send a 1xx response; silently dropped for a client that cannot take it (HTTP/1.0)."""
         ...
@@ -461,7 +470,10 @@ class ReadyAnswer(Protocol):
     length: int
 
     def read(self) -> Piece | None:
-        """Return a content that is not at hand; None when the full path must."""
+        """Return a content that is not at hand; None when the full path must.
+
+        It is a memoryview if it was read for the one who asks, bytes if it is kept for others too.
+        """
         ...
 
     def keeps(self) -> bool:

@@ -1,6 +1,7 @@
 """One answer on its way to the client: an exchange `Responder` over an HTTP/1.1 connection (RFC 9112 §6)."""
 
 import contextlib
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -49,6 +50,9 @@ class Http1Responder:
     __slots__ = (
         "_chunked", "_head", "_left", "_may_stay", "_request", "_sends_content", "_wire", "is_finished", "keep_alive",
     )  # fmt: skip
+
+    #: A connection has one answer at a time, which waits in `send`.
+    room = sys.maxsize
 
     def __init__(
         self, wire: Wire, request: Request | None, *, keep_alive: bool, may_stay: Callable[[], bool] = lambda: True
@@ -120,6 +124,9 @@ class Http1Responder:
             parts.append(b"Connection: keep-alive\r\n")
         parts.append(b"\r\n")
         return b"".join(parts)
+
+    async def wait_room(self) -> None:
+        """Return: there is room."""
 
     async def send(self, data: Piece) -> None:
         """Send content and wait while the client is slow; content of a response that has none is dropped."""

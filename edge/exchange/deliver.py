@@ -1,6 +1,5 @@
 """Answering the client: from a stored response, from a fill, or straight from the origin."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge.caching.stored import Range, StoredResponse
@@ -8,6 +7,7 @@ from edge.errors import DownstreamClosed, DownstreamError, EdgeError
 from edge.exchange.exchange import Exchange
 from edge.exchange.multipart import Multipart
 from edge.exchange.plan import Failed, NotModified, Parts, Plan, Unsatisfied, Whole, condition
+from edge.exchange.reading import Opener, Reading
 from edge.ports import Closable, Incoming, UpstreamResponse
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Response
@@ -29,11 +29,13 @@ class Body:
         open: returns the octets [start, end); an end of None reads to the end of the content.
         length: of the whole content in octets, None while that is not known.
         is_at_hand: whether it lies in the store, so that its first piece is looked at before the head is sent.
+        is_passing: whether it can be opened only once, and only all of it.
     """
 
-    open: Callable[[int, int | None], Closable]
+    open: Opener
     length: int | None
     is_at_hand: bool
+    is_passing: bool = False
 
 
 async def deliver(
@@ -82,6 +84,7 @@ async def pass_through(
                 _answer_failed(ex, now)
             case None:
                 ex.start(head, upstream.content_length if content is None else None, now)
+                await ex.responder.wait_room()
                 await copy(ex, upstream if content is None else content)
     finally:
         upstream.close()
@@ -133,17 +136,13 @@ async def _send(ex: Exchange, head: Response, body: Body, part: tuple[int, int |
         ex.start(head, length, now)
         ex.finish()
         return
-    source = body.open(start, end)
+    source = Reading(ex.responder, body.open, start, end, is_passing=body.is_passing)
     try:
-        first = await source.read() if body.is_at_hand else b""
+        if body.is_at_hand:
+            await source.look()
         ex.did("deliver")
         ex.start(head, length, now)
-        if first:
-            await ex.send(first)
-        if not body.is_at_hand or first:
-            await copy(ex, source)
-        else:
-            ex.finish()
+        await copy(ex, source)
     finally:
         source.close()
 
@@ -154,7 +153,7 @@ async def _send_multipart(
     boundary = stored.generation.hex().encode("ascii")
     content = Multipart(ranges, body.length or 0, fields.get(b"content-type"), boundary, body.open)
     fields = fields.replacing(b"content-type", b"multipart/byteranges; boundary=" + boundary)
-    opened = Body(lambda _start, _end: content, content.length, is_at_hand=False)
+    opened = Body(content.open, content.length, is_at_hand=False)
     await _send(ex, Response(206, fields), opened, (0, content.length), now)
 
 
@@ -162,7 +161,9 @@ async def copy(ex: Exchange, source: Closable) -> None:
     """Send what `source` gives; once the answer has begun, any failure breaks the transfer."""
     try:
         while piece := await source.read():
-            await ex.send(piece)
+            # Whoever waits for room is not to hold what was sent.
+            sending, piece = ex.send(piece), b""
+            await sending
     except DownstreamError:
         ex.responder.abort()
         raise

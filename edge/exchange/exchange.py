@@ -161,10 +161,12 @@ class Exchange:
 
     async def send(self, data: Piece) -> None:
         """Send a piece of the answer's content."""
-        await self.responder.send(data)
-        self.sent += len(data)
+        size, sending = len(data), self.responder.send(data)
+        del data
+        await sending
+        self.sent += size
         if self.left is not None:
-            self.left -= len(data)
+            self.left -= size
 
     def finish(self) -> None:
         """End the answer; when less was sent than announced, the responder breaks it off instead."""

@@ -197,7 +197,11 @@ class Filling:
     async def _answer_with_part(self, ex: Exchange, fill: Fill, head: Response) -> None:
         """Answer with a 206 as the origin made it."""
         length = None if fill.end is None else fill.end - fill.start
-        body = Body(lambda _start, _end: fill.open(fill.start, None), length, is_at_hand=False)
+        body = Body(
+            lambda start, end: fill.open(fill.start + start, None if end is None else fill.start + end),
+            length,
+            is_at_hand=False,
+        )
         labelled = self._context.variants.labelled(ex, fill.stored.with_fields(head.fields))
         shown = replace(labelled, status=206, reason=head.reason)
         await deliver(ex, shown, Whole(), body, age=None, now=self._context.clock.now())

@@ -93,6 +93,7 @@ async def relay(context: Context, ex: Exchange, owner: Upstream) -> bool:
             length = int(stated) if stated.isdigit() else None
         head = upstream.head.with_fields(fields.without(b"content-length", RING))
         ex.start_as_it_is(head, length, context.clock.now())
+        await ex.responder.wait_room()
         await copy(ex, upstream)
     finally:
         upstream.close()

@@ -28,7 +28,7 @@ from edge.exchange.fill import Fill
 from edge.exchange.making import Making, Material, filled_material, stored_material
 from edge.exchange.plan import Whole, plan
 from edge.policy.learned import remember
-from edge.ports import Closable, Incoming, Ring, Store, UpstreamResponse
+from edge.ports import Incoming, Ring, Store, UpstreamResponse
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request, Response
 
@@ -216,12 +216,12 @@ class Variants:
         head = replace(source, fields=shown_fields(source.fields, wanted), complete_length=None, ranges=())
         request = _whole(ex.request)
 
-        def shown(open_content: Callable[[], Closable]) -> Shown:
-            body = Body(lambda _start, _end: open_content(), None, is_at_hand=True)
+        def made() -> Shown:
+            body = Body(lambda *_: making.turn(material.open(), wanted, rules), None, is_at_hand=True, is_passing=True)
             return Shown(head, body, request, is_settled=False)
 
         if request.method != b"GET" or not isinstance(plan(request, head, None, now), Whole):
-            return shown(lambda: making.turn(material.open(), wanted, rules))
+            return made()
         fill = making.find(source, wanted.to)
         if fill is None and self._is_ours(source.key):
             fill = await making.begin(material, wanted, rules)
@@ -229,9 +229,9 @@ class Variants:
             return as_it_is
         ex.did("decode" if wanted.to == IDENTITY else "code")
         if fill is not None:
-            return shown(lambda: fill.open(0, None))
+            return Shown(head, Body(fill.open, None, is_at_hand=True), request, is_settled=False)
         # What a client cannot read is made for it alone.
-        return shown(lambda: making.turn(material.open(), wanted, rules))
+        return made()
 
     def _is_ours(self, key: bytes) -> bool:
         return self._ring is None or self._ring.owner(key) is None

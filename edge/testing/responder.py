@@ -1,6 +1,7 @@
 """A responder that remembers the answer, at the pace of a client that may be slow or leave."""
 
 import asyncio
+import sys
 
 from edge.errors import DownstreamClosed
 from edge.ports import Piece, Source
@@ -22,9 +23,11 @@ class RecordingResponder:
         is_aborted: whether the transfer was broken.
         began: set with the first octet of content.
         sends: what the client sends behind a 101.
+        room: how much is to be sent at once.
     """
 
     sends: Source
+    room = sys.maxsize
 
     def __init__(self, *, leaves_after: int | None = None, pauses: Pauses | None = None) -> None:
         self.takes = asyncio.Event()
@@ -54,6 +57,11 @@ class RecordingResponder:
         self._check()
         assert self.head is None, "a second head"  # noqa: S101 - what a fake is for
         self.head, self.length = response, length
+
+    async def wait_room(self) -> None:
+        """Wait for the client."""
+        await self._pauses()
+        self._check()
 
     async def send(self, data: Piece) -> None:
         """Keep a piece of content."""

@@ -49,9 +49,10 @@ async def whole(source):
 async def test_the_parts_are_those_of_the_content(content_type):
     ranges = ((0, 1), (4, 12), (25, 26))
     multipart = Multipart(ranges, len(CONTENT), content_type, b"frontier", Octets)
-    content = await whole(multipart)
+    source = multipart.open()
+    content = await whole(source)
     assert len(content) == multipart.length
-    assert await multipart.read() == b""
+    assert await source.read() == b""
     assert Octets.opened == 0
 
     message = BytesParser().parsebytes(b"Content-Type: multipart/byteranges; boundary=frontier\r\n\r\n" + content)
@@ -64,15 +65,24 @@ async def test_the_parts_are_those_of_the_content(content_type):
 
 async def test_the_octets_are_exact():
     multipart = Multipart(((0, 2), (3, 4)), 5, b"a/b", b"x", Octets)
-    assert await whole(multipart) == (
+    assert await whole(multipart.open()) == (
         b"\r\n--x\r\nContent-Type: a/b\r\nContent-Range: bytes 0-1/5\r\n\r\nAB"
         b"\r\n--x\r\nContent-Type: a/b\r\nContent-Range: bytes 3-3/5\r\n\r\nD"
         b"\r\n--x--\r\n"
     )
 
 
+async def test_it_can_be_read_from_anywhere_to_anywhere():
+    multipart = Multipart(((0, 2), (3, 9)), len(CONTENT), b"a/b", b"x", Octets)
+    content = await whole(multipart.open())
+    for start in range(multipart.length):
+        for end in {start, start + 1, start + 40, multipart.length}:
+            assert await whole(multipart.open(start, end)) == content[start:end]
+    assert Octets.opened == 0
+
+
 async def test_closing_lets_go_of_the_part_being_read():
-    multipart = Multipart(((0, 9), (12, 15)), 26, None, b"x", Octets)
+    multipart = Multipart(((0, 9), (12, 15)), 26, None, b"x", Octets).open()
     await multipart.read()
     multipart.close()
     assert await multipart.read() == b"ABC"
@@ -83,7 +93,7 @@ async def test_closing_lets_go_of_the_part_being_read():
 
 
 async def test_a_part_that_cannot_be_read_is_an_error():
-    multipart = Multipart(((0, 9),), 26, None, b"x", Damaged)
+    multipart = Multipart(((0, 9),), 26, None, b"x", Damaged).open()
     await multipart.read()
     with pytest.raises(StoreDamaged):
         await multipart.read()

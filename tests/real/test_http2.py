@@ -6,11 +6,14 @@ FORELAND_LARGE_MIB sets the size of the large file; 64 by default.
 import asyncio
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.real.node import MIB, STUCK, demo_origin, edge, generated, running
+from edge.downstream.http2.frames import HEADERS
+from tests.downstream.http2.speaking import GET, Speaking, only, window_update
+from tests.real.node import MIB, STUCK, client, demo_origin, edge, generated, get, running
 from tests.real.programs import find
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -78,6 +81,47 @@ async def test_many_streams_are_all_answered(node):
     h2load = find("h2load", "nghttp2-client")
     said = (await run(h2load, "-t1", "-c8", "-m10", "-n4000", f"{node.url}/bytes/small?_size=1KiB")).decode()
     assert "4000 succeeded, 0 failed, 0 errored, 0 timeout" in said
+
+
+def resident(group: int) -> int:
+    """Return the octets of memory that the processes of a group take."""
+    pages = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int((process / "stat").read_text().rpartition(")")[2].split()[2]) == group:
+                pages += int((process / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_a_hundred_streams_without_a_window_take_no_memory_each(node):
+    path, size = "/bytes/large?_size=16MiB&_cache_control=max-age%3D3600&of=", 16 * MIB
+    speaking = Speaking()
+    try:
+        async with client() as session:
+
+            async def taken(of: str, streams: range) -> int:
+                """Return how much the node takes once streams have asked for a cold content, and it has arrived."""
+                peer = await speaking.peer(node.port)
+                await peer.greet((0x4, 0))
+                lines = [*GET[:2], (b":authority", b"site.test"), (b":path", (path + of).encode())]
+                await peer.send(window_update(0, 1 << 24), *[only(stream, *lines) for stream in streams])
+                for _ in streams:
+                    assert await peer.until(lambda got: got.kind == HEADERS)
+                await get(session, f"{node.url}{path}{of}")
+                assert await peer.pong()
+                taken = resident(node.process.pid)
+                # Nobody is held up by those that take nothing.
+                await peer.send(window_update(streams[-1], size))
+                assert (await peer.answer(streams[-1])).content == generated("/bytes/large", 0, size)
+                return taken
+
+            await taken("warm", range(1, 2, 2))
+            alone = await taken("one", range(1, 2, 2))
+            together = await taken("many", range(1, 200, 2))
+    finally:
+        await speaking.close()
+    # The requests themselves take some megabytes, a piece for each would take 25.
+    assert together - alone < 16 * MIB
 
 
 async def test_a_large_file_is_whole_by_tls_under_flow_control(tmp_path):

@@ -60,7 +60,7 @@ class Answering:
         if isinstance(asked, DownstreamError):
             self._spawn(self._opened(stream, early or DEFAULT), asked, ends=ends)
             return
-        if ends and asked.octets:
+        if ends and asked.octets and self._sender.has_room:
             listener, client = self._listener, self._client
             pieces = listener.by_octets(asked.octets, client, listener.date) or listener.by_request(
                 asked.octets, asked.head, client
@@ -113,6 +113,8 @@ class Answering:
         stream = self._opened(number, priority)
         stream.content = self._content(stream, None, lambda: None, is_complete=True)
         stream.is_answered = True
+        # What was read for this answer alone is a view of what was read.
+        stream.is_kept_anyway = isinstance(body, bytes)
         self._sender.head(stream, block)
         self._sender.content(stream, body, ends=True)
 

@@ -200,7 +200,8 @@ class Http2(asyncio.Protocol):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "stalled-window")
         for stream in streams:
             # Who waits for its turn is not stalled.
-            if stream.pace.is_too_slow(0 if stream.window > 0 else stream.unsent, now):
+            waiting = stream.unsent or int(stream.wants)
+            if stream.pace.is_too_slow(0 if stream.window > 0 else waiting, now):
                 self._answering.reset(stream.id, StreamFault(ErrorCode.ENHANCE_YOUR_CALM, "stalled-window"))
             elif self._inflow.window > 0:
                 stream.content.check(now)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from edge.downstream.http2.encoding import encode_response, final_block
-from edge.downstream.http2.frames import ErrorCode
+from edge.downstream.http2.frames import LARGEST_WINDOW, ErrorCode
 from edge.downstream.http2.priority import parse_priority
 from edge.downstream.http2.sending import Sender
 from edge.downstream.http2.stream import Stream
@@ -43,7 +43,7 @@ class Http2Responder:
 
     def interim(self, response: Response) -> None:
         """Send a 1xx response."""
-        self._check()
+        self._stream.check()
         if response.status not in _NOT_FORWARDED:
             self._sender.head(self._stream, encode_response(response.status, response.fields))
 
@@ -58,7 +58,7 @@ class Http2Responder:
 
     def start(self, response: Response, length: int | None) -> None:
         """Send the head, which leaves together with the content that is there by then."""
-        self._check()
+        self._stream.check()
         said = response.fields.get(b"priority")
         if said is not None:
             # RFC 9218 §8: the origin knows better what it sends.
@@ -67,11 +67,21 @@ class Http2Responder:
         self._left = length if self._sends_content else 0
         self._sender.head(self._stream, final_block(response, length, self._date), ends=not self._sends_content)
 
+    @property
+    def room(self) -> int:
+        """How much may be sent at once."""
+        return self._sender.room(self._stream) if self._sends_content else LARGEST_WINDOW
+
+    async def wait_room(self) -> None:
+        """Wait until it is time for more."""
+        if self._sends_content:
+            await self._sender.drained(self._stream)
+
     async def send(self, data: Piece) -> None:
         """Send content and wait while the client is slow; content of a response that has none is dropped."""
         if not data or not self._sends_content:
             return
-        self._check()
+        self._stream.check()
         if self._left is not None:
             self._left -= len(data)
             if self._left < 0:
@@ -79,14 +89,15 @@ class Http2Responder:
                 raise DownstreamClosed
         # The end leaves with the last octet that was announced.
         self._sender.content(self._stream, data, ends=self._left == 0)
-        await self._stream.drained()
+        del data
+        await self._sender.drained(self._stream)
 
     def finish(self) -> None:
         """End the response; too little content resets the stream and raises DownstreamClosed (RFC 9113 §8.1.1)."""
         if self._left:
             self.abort()
         if self._sends_content:
-            self._check()
+            self._stream.check()
             if self._left is None:
                 self._sender.content(self._stream, b"", ends=True)
         self.is_finished = True
@@ -94,7 +105,3 @@ class Http2Responder:
     def abort(self) -> None:
         """Break the transfer: the stream never comes to its end."""
         self._reset(self._stream, ErrorCode.INTERNAL_ERROR)
-
-    def _check(self) -> None:
-        if self._stream.is_gone:
-            raise DownstreamClosed

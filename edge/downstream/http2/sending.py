@@ -3,6 +3,9 @@
 Frames that no window holds back are written in the order in which they come.  Content is added when a write is made:
 the most urgent stream first, one of equal urgency after the other, or in turns where they are incremental (RFC 9218
 §10), and no more than the client has room for.
+
+What waits for that is bounded by stream, and for all of them together.  What lies in the memory tier does not count: it
+is there anyway.
 """
 
 import asyncio
@@ -21,12 +24,14 @@ from edge.downstream.http2.frames import (
     header,
     headers,
 )
-from edge.downstream.http2.stream import Stream, Turn
+from edge.downstream.http2.stream import ENOUGH, Stream, Turn
 from edge.downstream.pace import SendingPace
 from edge.ports import Piece
 
 # After so many octets of content, other connections have their turn.
 _MOST_AT_ONCE = 512 << 10
+# Streams hold so much beside the one that is sent next: the first pieces of ten large contents.
+_MOST_HELD = 640 << 10
 # A batch up to this is joined to one piece: the kernel is given less to walk through.
 _JOIN = 64 << 10
 
@@ -105,14 +110,49 @@ class Sender:
             self.queued += size
         return True
 
+    def room(self, stream: Stream) -> int:
+        """Return how many octets more a stream may hold, none while the others hold enough.
+
+        It always may what leaves before anything else is put: streams without a window hold up none that has one.
+        """
+        held, first = self._held(), self._first()
+        own = 0 if stream.is_kept_anyway else stream.unsent
+        if (others := held - own) <= 0:
+            return LARGEST_WINDOW
+        could = min(stream.window - stream.unsent, self.window)
+        is_first = first is None or (stream.turn or self._turn(stream, self._turns_given + 1)) <= self._turns[0]
+        if first is not None and not is_first and not first.is_kept_anyway:
+            others -= first.unsent
+        spare = _MOST_HELD - others - own
+        if spare < FRAME_SIZE:
+            # Not worth the reading.
+            spare = 0
+        if is_first and others <= _MOST_HELD:
+            return max(spare, could)
+        if not (spare or self.is_paused or any(each.can_send for each in self._streams.values())):
+            return max(min(could, ENOUGH), 0)
+        return spare
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a small content that was read for one client may wait."""
+        first = self._first()
+        others = self._held() - (0 if first is None or first.is_kept_anyway else first.unsent)
+        return others + ENOUGH <= _MOST_HELD
+
+    async def drained(self, stream: Stream) -> None:
+        """Wait until it is time for more on a stream; DownstreamClosed when the client is gone."""
+        stream.check()
+        while stream.has_enough or self._holds_back(stream):
+            await stream.coming()
+
     def queue(self, stream: Stream) -> None:
-        """Give a stream its turn, if it has content that the client has room for; again, if its priority changed."""
-        if not stream.can_send:
+        """Give a stream its turn, if it has or wants what the client has room for; again, if its priority changed."""
+        if not (stream.can_send or (stream.wants and stream.window > 0)):
             return
-        urgency, is_incremental = stream.priority
-        if stream.turn is None or stream.turn.urgency != urgency:
+        if stream.turn is None or stream.turn.urgency != stream.priority.urgency:
             self._turns_given += 1
-            stream.turn = Turn(urgency, self._turns_given if is_incremental else 0, stream.id)
+            stream.turn = self._turn(stream, self._turns_given)
             heappush(self._turns, stream.turn)
             self._announce()
         self._due()
@@ -184,6 +224,9 @@ class Sender:
                 if not stream.unsent and not stream.has_ended:
                     # Those behind it wait until it had the time to have more.
                     break
+            elif stream.wants:
+                # The others need not wait for it: they may be what there has to be room of.
+                stream.come()
         self._announce()
 
     def _add_frames(self, stream: Stream, most: int) -> None:
@@ -207,8 +250,37 @@ class Sender:
 
     def _announce(self) -> None:
         """Let the stream whose turn is next read on."""
-        if self._turns and (stream := self._streams.get(self._turns[0].stream)) is not None:
-            stream.come()
+        if (first := self._first()) is not None:
+            first.come()
+
+    def _first(self) -> Stream | None:
+        """Return the stream whose turn is next."""
+        while self._turns:
+            turn = self._turns[0]
+            stream = self._streams.get(turn.stream)
+            if stream is not None and stream.turn is turn:
+                return stream
+            heappop(self._turns)
+        return None
+
+    @staticmethod
+    def _turn(stream: Stream, number: int) -> Turn:
+        urgency, is_incremental = stream.priority
+        return Turn(urgency, number if is_incremental else 0, stream.id)
+
+    def _held(self) -> int:
+        held = 0
+        for stream in self._streams.values():
+            if not stream.is_kept_anyway:
+                held += stream.unsent
+        return held
+
+    def _holds_back(self, stream: Stream) -> bool:
+        """Return whether a stream must wait for room, which it is told of when its turn comes."""
+        stream.wants = not stream.is_ending and self.room(stream) == 0
+        if stream.wants:
+            self.queue(stream)
+        return stream.wants
 
     def _headers(self, stream: int, block: bytes, *, ends: bool) -> bytes:
         if self._is_first:

@@ -12,8 +12,8 @@ from edge.errors import DownstreamClosed
 from edge.policy.limits import Limits
 from edge.ports import Piece
 
-# A stream whose turn has come and that has no more than this waiting to be sent is given the next piece.
-_ENOUGH = 64 << 10
+#: A stream whose turn has come and that has no more than this waiting to be sent is given the next piece.
+ENOUGH = 64 << 10
 
 
 class Turn(NamedTuple):
@@ -33,6 +33,8 @@ class Stream:
         receive_window: octets of content that it may send.
         credit: octets that were read and not yet given back to it.
         unsent: octets of the answer that wait.
+        is_kept_anyway: whether they are in memory for others too, so that it is not this one that holds them.
+        wants: whether there is more for it that waits for room.
         is_next: whether its turn has come; while it has not, what waits is all that is read for it.
         turn: its place among the streams to be sent, None while it has none.
         is_ending: whether the answer is at its end, once what waits is sent.
@@ -42,8 +44,8 @@ class Stream:
     """
 
     __slots__ = (
-        "_pieces", "_waiter", "content", "credit", "has_ended", "id", "is_answered", "is_ending", "is_gone", "is_next",
-        "pace", "priority", "receive_window", "turn", "unsent", "window",
+        "_pieces", "_waiter", "content", "credit", "has_ended", "id", "is_answered", "is_ending", "is_gone",
+        "is_kept_anyway", "is_next", "pace", "priority", "receive_window", "turn", "unsent", "wants", "window",
     )  # fmt: skip
 
     content: StreamContent
@@ -57,6 +59,7 @@ class Stream:
         self.unsent = 0
         self.turn: Turn | None = None
         self.is_ending = self.has_ended = self.is_answered = self.is_gone = self.is_next = False
+        self.is_kept_anyway = self.wants = False
         self.pace = SendingPace(limits)
         self._pieces: deque[Piece] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -65,6 +68,11 @@ class Stream:
     def can_send(self) -> bool:
         """Whether there is content to send for which the client has room on this stream."""
         return self.unsent > 0 and self.window > 0
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether so much waits that there is time for more."""
+        return self.unsent > (ENOUGH if self.is_next or self.is_ending else 0)
 
     def put(self, data: Piece) -> None:
         """Let `data` wait to be sent."""
@@ -81,7 +89,9 @@ class Stream:
         while most:
             piece = memoryview(pieces.popleft())
             if len(piece) > most:
-                pieces.appendleft(piece[most:])
+                rest = piece[most:]
+                # A client that takes no more may leave it at that for long: what was sent is not kept for it.
+                pieces.appendleft(bytes(rest) if self.window <= 0 and not self.is_kept_anyway else rest)
                 piece = piece[:most]
             taken.append(piece)
             most -= len(piece)
@@ -91,7 +101,7 @@ class Stream:
     def come(self) -> None:
         """Let its turn have come: whoever has more for it may go on."""
         self.is_next = True
-        if self.unsent <= _ENOUGH:
+        if self.unsent <= ENOUGH:
             self._wake()
 
     def drop(self) -> None:
@@ -102,14 +112,17 @@ class Stream:
         self.content.drop()
         self._wake()
 
-    async def drained(self) -> None:
-        """Wait until it is time for more; DownstreamClosed when the client is gone."""
-        if self.unsent > (_ENOUGH if self.is_next or self.is_ending else 0) and not self.is_gone:
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+    async def coming(self) -> None:
+        """Wait until its turn has come; DownstreamClosed when the client is gone."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+        self.check()
+
+    def check(self) -> None:
+        """Raise DownstreamClosed when the client is gone."""
         if self.is_gone:
             raise DownstreamClosed
 

@@ -11,6 +11,7 @@ from edge.downstream.http2.frames import (
     GOAWAY,
     HEADERS,
     PING,
+    PREFACE,
     RST_STREAM,
     SETTINGS,
     WINDOW,
@@ -493,6 +494,19 @@ class TestEnding:
             connection.check(now + seconds)
         await peer.send(window_update(0, 1 << 24))
         assert [(await peer.answer(stream)).content for stream in (1, 3)] == [CONTENT, CONTENT]
+
+    async def test_one_connection_too_many_is_refused(self, speaking):
+        listener, port = await speaking.listener(saying(), Limits(connections=2))
+        peers = [await speaking.peer(port) for _ in range(2)]
+        for peer in peers:
+            await peer.greet()
+        third = await speaking.peer(port)
+        await third.send(PREFACE + settings())
+        await third.ended()
+        assert listener.connections == 2
+        for peer in peers:
+            await peer.send(headers(1))
+            assert (await peer.answer()).is_whole
 
     async def test_content_that_stays_away_is_answered(self, speaking):
         listener, port = await speaking.listener(hearing())
