@@ -5,6 +5,7 @@ import fcntl
 import os
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ CAN_MOUNT = os.geteuid() == 0 and Path("/dev/loop-control").exists()
 
 # EXT4_IOC_SHUTDOWN: from now on nothing reaches the disk, not even the journal.
 _SHUTDOWN, _WITHOUT_FLUSH = 0x8004587D, 2
+# Seconds after which a process that was killed is taken for stuck.
+_STUCK = 30.0
 
 
 def _run(*command: str) -> str:
@@ -57,8 +60,17 @@ class Ext4:
             os.close(fd)
 
     def power_up(self) -> None:
-        """Mount what has reached the disk."""
-        _run("umount", str(self.path))
+        """Mount what has reached the disk, once those that were killed have let go of the file system."""
+        until = time.monotonic() + _STUCK
+        while True:
+            try:
+                _run("umount", str(self.path))
+                break
+            except subprocess.CalledProcessError:
+                if time.monotonic() > until:
+                    raise
+                # Nothing tells when it is not busy any more.
+                time.sleep(0.05)
         _run("mount", self.device, str(self.path))
 
     def fail(self) -> None:
