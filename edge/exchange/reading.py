@@ -9,6 +9,8 @@ Opener = Callable[[int, int | None], Closable]
 
 # What is read at once behind a place that was gone back to, octets, where there is less room.
 _LEAST = 64 << 10
+# Room for more than any content is read at once.
+_PLENTY = 1 << 30
 
 
 class Reading:
@@ -21,8 +23,9 @@ class Reading:
     ) -> None:
         """Read by `opener`; what is `passing` can be opened only once, so that all of it must be taken."""
         self._responder, self._open, self._is_passing = responder, opener, is_passing
-        self._at, self._end, self._stop = start, end, end
-        self._source = opener(start, end)
+        self._at, self._end = start, end
+        self._stop = end if is_passing else self._until(responder.room)
+        self._source = opener(start, self._stop)
         self._first: Piece | None = None
 
     async def look(self) -> None:
@@ -55,9 +58,15 @@ class Reading:
 
     def _go_on(self, room: int) -> None:
         """Go on with what comes next, as if nothing of it had been read."""
-        stop = self._at + max(room, _LEAST)
-        self._stop = stop if self._end is None else min(stop, self._end)
+        self._stop = self._until(room)
         # Before the other is closed: a content that nobody reads may be given up.
         source = self._open(self._at, self._stop)
         self._source.close()
         self._source = source
+
+    def _until(self, room: int) -> int | None:
+        """Return where to stop reading for now."""
+        if room >= _PLENTY:
+            return self._end
+        stop = self._at + max(room, _LEAST)
+        return stop if self._end is None else min(stop, self._end)

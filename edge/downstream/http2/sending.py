@@ -4,7 +4,7 @@ Frames that no window holds back are written in the order in which they come.  C
 the most urgent stream first, one of equal urgency after the other, or in turns where they are incremental (RFC 9218
 §10), and no more than the client has room for.
 
-What waits for that is bounded by stream, and for all of them together.  What lies in the memory tier does not count: it
+What waits for that is bounded by stream, and for all of them together: low where it has to wait for the client.  What lies in the memory tier does not count: it
 is there anyway.
 """
 
@@ -32,6 +32,8 @@ from edge.ports import Piece
 _MOST_AT_ONCE = 512 << 10
 # Streams hold so much beside the one that is sent next: the first pieces of ten large contents.
 _MOST_HELD = 640 << 10
+# What a client has said that it takes is on its way: of one with a window for as much beside it, so much may be.
+_MOST_MOVING = 10 << 20
 # A batch up to this is joined to one piece: the kernel is given less to walk through.
 _JOIN = 64 << 10
 
@@ -120,6 +122,8 @@ class Sender:
         if (others := held - own) <= 0:
             return LARGEST_WINDOW
         could = min(stream.window - stream.unsent, self.window)
+        if could >= ENOUGH and held < _MOST_MOVING <= self.window - held:
+            return could
         is_first = first is None or (stream.turn or self._turn(stream, self._turns_given + 1)) <= self._turns[0]
         if first is not None and not is_first and not first.is_kept_anyway:
             others -= first.unsent
@@ -138,7 +142,7 @@ class Sender:
         """Whether a small content that was read for one client may wait."""
         first = self._first()
         others = self._held() - (0 if first is None or first.is_kept_anyway else first.unsent)
-        return others + ENOUGH <= _MOST_HELD
+        return others + ENOUGH <= _MOST_HELD or others < _MOST_MOVING <= self.window - others
 
     async def drained(self, stream: Stream) -> None:
         """Wait until it is time for more on a stream; DownstreamClosed when the client is gone."""
