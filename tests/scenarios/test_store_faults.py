@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import socket
+from itertools import count
 from pathlib import Path
 
 import aiohttp
@@ -121,20 +122,24 @@ async def test_a_deleted_cache_directory_is_said_and_made_again(origin, tmp_path
     async with edge(origin, tmp_path / "cache", "--memory", "1MiB", "--admin", admin) as process, client() as session:
         await all_hits(session, process.url, sizes)
         shutil.rmtree(tmp_path / "cache")
-        reasons, number = [], 0
+        numbers = count()
+
+        async def is_ready() -> bool:
+            """Store one more, and return whether the node says that it can."""
+            path = f"/bytes/meanwhile-{next(numbers)}"
+            content, _ = await whole(session, process.url + path, 100_000)
+            assert content == generated(path, 0, 100_000)
+            async with session.get(f"http://{admin}/readyz", headers={"Host": admin}) as response:
+                return not (await response.json())["reasons"]
+
         async with asyncio.timeout(60):
-            while not reasons:
-                path, number = f"/bytes/meanwhile-{number}", number + 1
-                content, _ = await whole(session, process.url + path, 100_000)
-                assert content == generated(path, 0, 100_000)
-                async with session.get(f"http://{admin}/readyz", headers={"Host": admin}) as response:
-                    reasons = (await response.json())["reasons"]
+            while await is_ready():
+                pass
         await all_hits(session, process.url, sizes)
         async with asyncio.timeout(60):
-            while not (tmp_path / "cache" / "segments").exists():
-                path, number = f"/bytes/meanwhile-{number}", number + 1
-                content, _ = await whole(session, process.url + path, 100_000)
-                assert content == generated(path, 0, 100_000)
+            # It is ready to try again long before it can.
+            while not (await is_ready() and (tmp_path / "cache" / "segments").exists() and await is_ready()):
+                pass
         after = {f"/bytes/after-{number}": 100_000 for number in range(10)}
         await all_right(session, process.url, after)
         await all_hits(session, process.url, after)
