@@ -70,8 +70,13 @@ class Freshness:
 
 def date_value(fields: FieldSection, response_time: float) -> int:
     """Return the Date of a response in seconds, or when it was received if Date is missing or invalid."""
+    return seconds_of(fields.get(b"date") or b"", response_time)
+
+
+def seconds_of(date: bytes, response_time: float) -> int:
+    """Return the `date` of a response in seconds, or when it was received if that is none."""
     try:
-        return parse_date(fields.get(b"date") or b"", response_time)
+        return parse_date(date, response_time)
     except ParseError:
         return int(response_time)
 
@@ -84,12 +89,18 @@ def age_value(fields: FieldSection) -> int:
 
 def current_age(stored: StoredResponse, now: float) -> float:
     """Return the age of a stored response in seconds (RFC 9111 §4.2.3)."""
-    # Date has a resolution of one second, so the whole second of response_time is compared with it.
-    apparent_age = max(0, int(stored.response_time) - date_value(stored.fields, stored.response_time))
-    response_delay = max(0.0, stored.response_time - stored.request_time)
-    corrected_initial_age = max(apparent_age, age_value(stored.fields) + response_delay)
+    date, age = date_value(stored.fields, stored.response_time), age_value(stored.fields)
     resident_time = max(0.0, now - stored.response_time)
-    return corrected_initial_age + resident_time
+    return initial_age(date, age, stored.request_time, stored.response_time) + resident_time
+
+
+def initial_age(date: int, age: int, request_time: float, response_time: float) -> float:
+    """Return the age that a response had when it was received, by its Date and Age (RFC 9111 §4.2.3)."""
+    # Date has a resolution of one second, so the whole second of response_time is compared with it.
+    apparent_age = int(response_time) - date
+    corrected_age_value = age + (response_time - request_time if response_time > request_time else 0.0)
+    # Comparisons: `max` is a call, and this is worked out for every miss.
+    return corrected_age_value if corrected_age_value > apparent_age else float(apparent_age)
 
 
 def freshness(status: int, fields: FieldSection, response_time: float, rules: FreshnessRules) -> Freshness:

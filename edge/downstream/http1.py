@@ -79,12 +79,14 @@ class Http1(asyncio.Protocol):
         if self._served and not self._intake.input:
             # A connection that was idle: the time for a head begins with its first octet.
             self._deadline = self._loop.time() + self._limits.header_timeout
-        if self._is_free() and (
-            self._write_ready(self._listener.by_octets(data, self._client, self._listener.date))
-            or ((head := self._intake.lone_head(data)) is not None and self._answers_lone(data, head))
-            or not (data := self._after_ready(data))
-        ):
-            return
+        if self._is_free():
+            ready = self._listener.by_octets(data, self._client, self._listener.date)
+            if (
+                (ready is not None and self._write_ready(ready))
+                or ((head := self._intake.lone_head(data)) is not None and self._answers_lone(data, head))
+                or not (data := self._after_ready(data))
+            ):
+                return
         self._intake.feed(data)
         self._start_serving()
         self.regulate()
@@ -228,10 +230,8 @@ class Http1(asyncio.Protocol):
             and self._served + 1 < self._limits.requests_per_connection
         )
 
-    def _write_ready(self, pieces: tuple[Piece, ...] | None) -> bool:
-        """Send a ready answer if there is one."""
-        if pieces is None:
-            return False
+    def _write_ready(self, pieces: tuple[Piece, ...]) -> bool:
+        """Send a ready answer; True."""
         self._served += 1
         self._deadline = self._loop.time() + self._limits.keepalive_timeout
         if not self._transport.is_closing():
@@ -271,8 +271,9 @@ class Http1(asyncio.Protocol):
 
     def _answers_lone(self, raw: bytes, head: Head) -> bool:
         """Answer a request that came alone with a ready answer, or begin to answer it without a task."""
-        if self._write_ready(self._listener.by_request(raw, head, self._client)):
-            return True
+        ready = self._listener.by_request(raw, head, self._client)
+        if ready is not None:
+            return self._write_ready(ready)
         self._responder = Http1Responder(
             self, head.request, keep_alive=not head.wants_close, may_stay=self._may_stay
         )  # fmt: skip

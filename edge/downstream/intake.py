@@ -29,6 +29,7 @@ class Intake:
         "_is_held",
         "_limits",
         "_may_skip_line",
+        "_passes",
         "_scheme",
         "content",
         "ignored",
@@ -41,6 +42,8 @@ class Intake:
     def __init__(self, scheme: bytes, limits: Limits, connection: Connection) -> None:
         self._scheme = scheme
         self._limits = limits
+        # What is no longer, no part of it can be too long.
+        self._passes = min(limits.request_line, limits.field_section)
         self._connection = connection
         self.input = b""
         self._may_skip_line = True
@@ -78,13 +81,16 @@ class Intake:
 
         It is then not to be fed.  None for anything else, which is; nothing may have begun before.
         """
-        if data.find(_HEAD_END) != len(data) - len(_HEAD_END):
+        length = len(data)
+        if data.find(_HEAD_END) != length - len(_HEAD_END):
             return None
         try:
-            head = parse_head(data, self._scheme, self._limits) if head_length(data, self._limits) else None
+            if length > self._passes:
+                head_length(data, self._limits)
+            head = parse_head(data, self._scheme, self._limits)
         except DownstreamError:
             return None
-        if head is None or head.request.has_content:
+        if head.request.has_content:
             return None
         self._may_skip_line = True
         return head

@@ -92,8 +92,19 @@ class Http1Responder:
 
     def answer(self, response: Response, content: bytes) -> None:
         """Send head and content and end the response; the content of a response that has none is dropped."""
-        head = self._made_head(response, len(content))
-        if not self._sends_content:
+        request = self._request
+        if (
+            self.keep_alive
+            and request is not None
+            and request.version == (1, 1)
+            and may_have_content(request.method, response.status)
+            and self._may_stay()
+        ):
+            head, sends_content = final_head(response, len(content), self._wire.date), True
+        else:
+            head = self._made_head(response, len(content))
+            sends_content = self._sends_content
+        if not sends_content:
             self._wire.write(head)
         elif len(content) <= _JOIN:
             self._wire.write(head + content)

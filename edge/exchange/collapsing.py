@@ -1,10 +1,10 @@
 """Request collapsing: one request leads, those like it follow (RFC 9111 §4)."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from edge.caching import reuse, validation, vary
 from edge.caching.stored import StoredResponse
-from edge.caching.vary import Nominated
 from edge.errors import EdgeError, StoreError, UpstreamError
 from edge.exchange.asking import Asking, Question
 from edge.exchange.context import Context
@@ -20,6 +20,9 @@ from edge.exchange.reusing import may_answer, may_serve_stale, reuse_stored, sta
 from edge.policy.learned import Learned
 from edge.ports import UpstreamResponse
 from edge.tasks import spawn
+
+if TYPE_CHECKING:
+    from edge.caching.vary import Nominated
 
 # How many flights one request takes part in before it goes alone.
 _TRIES = 3
@@ -37,6 +40,10 @@ class Collapsing:
         self._learned = learned
         self._ranging = ranging
         self._flights = Flights()
+        #: Return whether a request for a key is in flight.
+        self.is_asked: Callable[[bytes], bool] = self._flights.by_key.__contains__
+        #: Return the flight of a request that now leads those for a key with the same nominated values.
+        self.lead: Callable[[bytes, Nominated, int], Flight] = self._flights.begin
 
     def __len__(self) -> int:
         """Return how many flights there are."""
@@ -86,14 +93,6 @@ class Collapsing:
 
         # Should the task be cancelled before its first step.
         spawn(validate(), name="validate").add_done_callback(lambda _: flight.lost())
-
-    def is_asked(self, key: bytes) -> bool:
-        """Return whether a request for `key` is in flight."""
-        return key in self._flights
-
-    def lead(self, key: bytes, nominated: Nominated, epoch: int) -> Flight:
-        """Return the flight of a request that now leads those for `key` with the same nominated values; see `Flight`."""
-        return self._flights.begin(key, nominated, epoch)
 
     async def go_on(
         self, ex: Exchange, question: Question, flight: Flight, outcome: UpstreamResponse | EdgeError, mark: int

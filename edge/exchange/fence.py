@@ -4,26 +4,25 @@ from collections import OrderedDict
 
 
 class Fence:
-    """When keys were invalidated, counted in invalidations; of keys long ago only the latest count is remembered."""
+    """When keys were invalidated, counted in invalidations; of keys long ago only the latest count is remembered.
 
-    __slots__ = ("_count", "_forgotten", "_last", "_limit")
+    Attributes:
+        mark: the present moment, to be noted when the origin is asked.
+    """
+
+    __slots__ = ("_forgotten", "_last", "_limit", "mark")
 
     def __init__(self, *, limit: int = 10_000) -> None:
         """Remember `limit` keys; what was asked before an invalidation that was forgotten counts as behind it."""
         self._limit = limit
-        self._count = 0
+        self.mark = 0
         self._forgotten = 0
         self._last = OrderedDict[bytes, int]()
 
-    @property
-    def mark(self) -> int:
-        """The present moment, to be noted when the origin is asked."""
-        return self._count
-
     def invalidate(self, key: bytes) -> None:
         """Shut out every response for `key` that has been asked for so far."""
-        self._count += 1
-        self._last[key] = self._count
+        self.mark += 1
+        self._last[key] = self.mark
         self._last.move_to_end(key)
         if len(self._last) > self._limit:
             _, self._forgotten = self._last.popitem(last=False)

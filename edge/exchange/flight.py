@@ -134,41 +134,43 @@ class Flight:
 
 
 class Flights:
-    """The flights of a node by key."""
+    """The flights of a node.
 
-    __slots__ = ("_by_key",)
+    Attributes:
+        by_key: them, the newest last.
+    """
+
+    __slots__ = ("by_key",)
 
     def __init__(self) -> None:
-        self._by_key: dict[bytes, list[Flight]] = {}
+        self.by_key: dict[bytes, list[Flight]] = {}
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return sum(map(len, self._by_key.values()))
+        return sum(map(len, self.by_key.values()))
 
     def find(self, key: bytes, fields: FieldSection) -> Flight | None:
         """Return the newest flight that is about what a request for `key` with `fields` selects."""
-        for flight in reversed(self._by_key.get(key, ())):
+        for flight in reversed(self.by_key.get(key, ())):
             if all(vary.normalised(name, fields) == value for name, value in flight.nominated):
                 return flight
         return None
-
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._by_key
 
     def begin(self, key: bytes, nominated: Nominated, epoch: int) -> Flight:
         """Return a new flight of a request for `key` that those with the same nominated values may join; it came at `epoch`."""
         # Held by nothing of its own, a flight goes as soon as it is over.
         flight = Flight(nominated, partial(self._land, key), epoch=epoch)
-        self._by_key.setdefault(key, []).append(flight)
+        self.by_key.setdefault(key, []).append(flight)
         return flight
 
     def forget(self, key: bytes) -> None:
         """Let nobody who comes from now on find what is in flight for `key`."""
-        self._by_key.pop(key, None)
+        self.by_key.pop(key, None)
 
     def _land(self, key: bytes, flight: Flight) -> None:
-        flights = self._by_key.get(key, [])
-        if flight in flights:
-            flights.remove(flight)
-            if not flights:
-                del self._by_key[key]
+        flights = self.by_key.get(key)
+        if flights is not None and flight in flights:
+            if len(flights) == 1:
+                del self.by_key[key]
+            else:
+                flights.remove(flight)

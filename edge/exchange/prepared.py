@@ -23,7 +23,6 @@ from edge.exchange.published import NothingPublished, PublishedAnswers, ReadyPub
 from edge.exchange.purged import is_unpurged
 from edge.exchange.site import Sites
 from edge.exchange.variants import Shown
-from edge.policy.key import apply_query, cache_key
 from edge.ports import Again, Piece, Published, Purges, Record, Second, Store, Token
 from edge.rounds import Rounds
 from edge.semantics.fields import FieldSection, Line
@@ -227,14 +226,15 @@ class PreparedAnswers:
         """Return the ready answer to a request, None when the full path must make one."""
         if not (self._by_key or self._published.sites) or not is_plain(request, _DECIDING):
             return None
-        site = self._sites.of(request.target)
-        if site is None or site.client_ca:
+        if (placed := self._sites.place(request.target)) is None:
+            return None
+        site, _, key = placed
+        if site.client_ca:
             # Which client has shown what, the full path knows.
             return None
         if site.name in self._published.sites and self._published.covers(site.name, request.target.path):
             # An open challenge comes before what is published in its place: the full path knows.
             return self._answers.find(request, site) if is_plain(request) and not may_be_challenge(request) else None
-        key = cache_key(apply_query(request.target, site.key), site.key)
         for prepared in self._by_key.get(key, ()):
             if prepared.matches(request):
                 return self._as_conditional(request, prepared)

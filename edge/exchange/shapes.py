@@ -7,7 +7,7 @@ no more than whether they are there, except for responses that are not settled.
 """
 
 from edge.caching.coding import form, form_of_passed, shown_fields
-from edge.caching.freshness import Lifetime
+from edge.caching.freshness import Lifetime, age_value, initial_age, seconds_of
 from edge.caching.reuse import Fwd
 from edge.caching.status import CacheStatus
 from edge.caching.storing import NotStored, Store
@@ -63,8 +63,8 @@ class ResponseShape:
     """
 
     __slots__ = (
-        "_kept", "_node", "_own", "_said", "_shown", "_status", "as_is_below", "detail", "is_settled", "lifetime",
-        "names", "nominated", "refusal",
+        "_date_at", "_is_aged", "_kept", "_node", "_own", "_said", "_shown", "_status", "as_is_below", "detail",
+        "is_settled", "lifetime", "names", "nominated", "refusal",
     )  # fmt: skip
 
     def __init__(self, ex: Exchange, forwarded: Forwarded) -> None:
@@ -87,19 +87,29 @@ class ResponseShape:
             self.refusal, self.lifetime = decision, 0
             self._kept, self.names, self.nominated = (), (), ()
         self.as_is_below = _as_is_below(ex, head, is_stored=self.refusal is None)
+        dates = [place for place in places(head.fields, received) if received.lines[place][0] == b"date"]
+        self._date_at = dates[0] if dates else -1
+        self._is_aged = b"age" in head.fields
         self.detail = "" if self.refusal is None else self.refusal.value
         # A Date that we have to make, and a part, are for the full path.
-        self.is_settled = not is_dated and b"date" in received and head.status not in {206, 304}
+        self.is_settled = not is_dated and self._date_at >= 0 and head.status not in {206, 304}
 
     def shown(self, response: Response, ttl: int | None) -> Response:
         """Return the response as a client gets it, with `ttl` seconds of freshness left, None when it is not stored."""
         lines = response.fields.lines
-        return response.with_fields(FieldSection([*[lines[place] for place in self._shown], *self._saying(ttl)[2]]))
+        shown = FieldSection([*[lines[place] for place in self._shown], *self._saying(ttl)[2]])
+        return Response(response.status, shown, response.reason)
 
     def kept(self, response: Response) -> FieldSection:
         """Return the fields that are stored."""
         lines = response.fields.lines
         return FieldSection([lines[place] for place in self._kept])
+
+    def ttl(self, response: Response, request_time: float, response_time: float) -> int:
+        """Return how many seconds of freshness such a response has left that was just received."""
+        date = seconds_of(response.fields.lines[self._date_at][1], response_time)
+        age = age_value(response.fields) if self._is_aged else 0
+        return int(self.lifetime - initial_age(date, age, request_time, response_time))
 
     def cache_status(self, ttl: int | None) -> bytes:
         """Return the Cache-Status member of such an answer."""
@@ -155,13 +165,9 @@ class Shapes:
 
 
 def _deciding(shape: RequestShape, response: Response) -> tuple[object, ...]:
-    lines, names = response.fields.lines, shape.site.deciding
-    return (
-        shape,
-        response.status,
-        tuple([line[0] for line in lines]),
-        tuple([line[1] for line in lines if line[0] in names]),
-    )
+    names = shape.site.deciding
+    # Of the others, only the names.
+    return shape, response.status, tuple([line if line[0] in names else line[0] for line in response.fields.lines])
 
 
 def _as_is_below(ex: Exchange, head: Response, *, is_stored: bool) -> int | None:

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from edge.caching import reuse
-from edge.caching.freshness import current_age
 from edge.caching.reuse import Fwd, Validate
 from edge.caching.stored import StoredResponse
 from edge.caching.validation import conditional_fields, has_validator
@@ -28,7 +27,6 @@ from edge.exchange.purged import is_unpurged
 from edge.exchange.revalidating import Revalidating
 from edge.exchange.shapes import RequestShape, ResponseShape, Shapes
 from edge.exchange.site import Site, Sites
-from edge.policy.key import apply_query, cache_key
 from edge.policy.learned import Learned
 from edge.ports import PromptResponder, Record, UpstreamResponse
 from edge.semantics.messages import Request, Response
@@ -128,13 +126,12 @@ class ShortWay:
         """Answer a request from the store, or send it to the origin, if it may go the short way; return whether it does."""
         if request.method != b"GET" or request.has_content or request.version != (1, 1):
             return False
-        context, site = self._context, self._sites.of(request.target)
-        if site is None or site.client_ca or request.fields.has_any(NOT_PLAIN):
+        context, placed = self._context, self._sites.place(request.target)
+        if placed is None or request.fields.has_any(NOT_PLAIN):
             return False
-        if site.https_port is not None and request.target.scheme == b"http":
+        site, target, key = placed
+        if site.client_ca or (site.https_port is not None and target.scheme == b"http"):
             return False
-        target = request.target if request.target.query is None else apply_query(request.target, site.key)
-        key = cache_key(target, site.key)
         if context.ring is not None and context.ring.owner(key) is not None:
             return False
         epoch, published = context.purges.current(), context.published
@@ -251,8 +248,8 @@ class ShortWay:
         if shape.refusal is not None:
             if teaches(shape.refusal, upstream.head.status):
                 self._learned.not_stored(asked.key, now)
-        elif (stored := self._stored(asked, shape, upstream, content)) is not None:
-            ttl = int(shape.lifetime - current_age(stored, now))
+        elif self._store(asked, shape, upstream, content):
+            ttl = shape.ttl(upstream.head, upstream.request_time, now)
         else:
             return False
         if asked.flight is not None:
@@ -272,10 +269,8 @@ class ShortWay:
         forwarded = Forwarded(upstream, received_head(upstream), asked.mark, asked.epoch)
         return self._shapes.learn_response(asked.shape, asked.exchange(self._context.node), forwarded)
 
-    def _stored(
-        self, asked: Asked, shape: ResponseShape, upstream: UpstreamResponse, content: bytes
-    ) -> StoredResponse | None:
-        """Return the response as it is stored, None when the store takes it only from a writer, or not at all."""
+    def _store(self, asked: Asked, shape: ResponseShape, upstream: UpstreamResponse, content: bytes) -> bool:
+        """Store the response, unless it was purged meanwhile; False when the store takes it only from a writer, or not."""
         head, length = upstream.head, len(content)
         stored = StoredResponse(
             asked.key,
@@ -291,15 +286,18 @@ class ShortWay:
             ((0, length),) if length else (),
             asked.epoch,
         )
-        if self._fence.lets_through(asked.key, asked.mark) and is_unpurged(self._context.purges, stored):
+        purges = self._context.purges
+        if self._fence.lets_through(asked.key, asked.mark) and (
+            asked.epoch == purges.shared.epoch or is_unpurged(purges, stored)
+        ):
             try:
                 if not self._context.store.keep(stored, content):
-                    return None
+                    return False
             except StoreError:
                 # The writer that is tried next fails as well, and is counted.
-                return None
+                return False
         self._learned.varies(asked.key, shape.names)
-        return stored
+        return True
 
     def _answer(
         self,

@@ -9,7 +9,7 @@ from edge.caching.freshness import FreshnessRules
 from edge.caching.reuse import ReuseRules
 from edge.caching.storing import StoringRules
 from edge.policy.chunking import ChunkRules
-from edge.policy.key import KeyPolicy
+from edge.policy.key import KeyPolicy, apply_query, cache_key
 from edge.policy.profile import SAFE, Profile
 from edge.semantics.target import Target
 
@@ -90,16 +90,21 @@ class Site:
         object.__setattr__(self, "deciding", _DECIDING.union(self.freshness.targets))
 
 
+#: A site, and a target and a key of it.
+Placed = tuple[Site, Target, bytes]
+
+
 class Sites:
     """The sites of a node by host."""
 
-    __slots__ = ("_any", "_below", "_by_authority", "_exact")
+    __slots__ = ("_any", "_below", "_by_authority", "_exact", "_placed")
 
     def __init__(self, sites: Iterable[Site]) -> None:
         self._exact: dict[bytes, Site] = {}
         self._below: dict[bytes, Site] = {}
         self._any: Site | None = None
         self._by_authority: dict[bytes, Site] = {}
+        self._placed: tuple[Target | None, Placed | None] = None, None
         for site in sites:
             for host in site.hosts:
                 if host == b"*":
@@ -108,6 +113,20 @@ class Sites:
                     self._below[host[1:]] = site
                 else:
                     self._exact[host] = site
+
+    def place(self, target: Target) -> Placed | None:
+        """Return the site that answers for `target`, what of it is in the key and sent to the origin, and the key."""
+        last, placed = self._placed
+        if last is not target:
+            # Those who answer at once are asked one after the other, about one request.
+            site = self.of(target)
+            if site is None:
+                placed = None
+            else:
+                kept = target if target.query is None else apply_query(target, site.key)
+                placed = site, kept, cache_key(kept, site.key)
+            self._placed = target, placed
+        return placed
 
     def of(self, target: Target) -> Site | None:
         """Return the site that answers for `target`."""

@@ -56,7 +56,8 @@ class Evictor(Generic[K]):
 
     def admit(self, key: K, size: int) -> list[K]:
         """Hold `key` with `size` bytes from now on and return the victims, which may include `key` itself."""
-        self.discard(key)
+        if key in self._items:
+            self.discard(key)
         size = max(size, 1)
         if size > self._capacity:
             return [key]
@@ -64,7 +65,7 @@ class Evictor(Generic[K]):
         self._items[key] = item
         self.used += size
         self._put(key, item)
-        victims = []
+        victims: list[K] = []
         while self.used > self._capacity:
             victims.append(self._evict())
         return victims

@@ -23,7 +23,7 @@ class Sketch(Generic[Name]):
     __slots__ = ("_capacity", "_excess", "_floor", "_weights")
 
     def __init__(self, capacity: int) -> None:
-        """Keep `capacity` names at least, and twice as many at most."""
+        """Keep `capacity` names at least, and four times as many at most."""
         self._capacity = capacity
         self._weights: dict[Name, int] = {}
         self._excess: dict[Name, int] = {}
@@ -39,7 +39,7 @@ class Sketch(Generic[Name]):
                 if floor:
                     self._excess[name] = floor
             known[name] = before + weight
-        if len(known) > 2 * self._capacity:
+        if len(known) > 4 * self._capacity:
             self._make_room()
 
     def heaviest(self, count: int) -> list[Weighed[Name]]:

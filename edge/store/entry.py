@@ -21,6 +21,7 @@ class Entry:
         stored: what the body of a head says.
         sequence: that of a record which is moved, 0 for a new one.
         visits: the uses that a record which is moved keeps to its name.
+        size: length of the record in bytes.
     """
 
     kind: Kind | None
@@ -31,11 +32,11 @@ class Entry:
     stored: StoredResponse | None = None
     sequence: int = 0
     visits: int = 0
+    size: int = field(init=False)
 
-    @property
-    def size(self) -> int:
-        """Length of the record in bytes."""
-        return 0 if self.kind is None else HEADER_SIZE + len(self.body)
+    def __post_init__(self) -> None:
+        # Once: it is asked for at every turn.
+        object.__setattr__(self, "size", 0 if self.kind is None else HEADER_SIZE + len(self.body))
 
 
 @dataclass(slots=True)

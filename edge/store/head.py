@@ -76,8 +76,7 @@ def encode(stored: StoredResponse) -> bytes:
     body = b"".join([
         _FIXED.pack(stored.status, stored.request_time, stored.response_time, length, stored.epoch),
         size(len(stored.generation)), stored.generation, size(len(stored.key)), stored.key,
-        size(len(stored.method)), stored.method, size(len(stored.reason)), stored.reason,
-        _encode_nominated(stored.nominated), fields,
+        _encode_words(stored.method, stored.reason), _encode_nominated(stored.nominated), fields,
         size(len(stored.ranges)), *[_RANGE.pack(first, last) for first, last in stored.ranges],
         _PINNED if stored.pinned else b"",
     ])  # fmt: skip
@@ -162,7 +161,7 @@ def _learn_layout(
 
 def variant_of(stored: StoredResponse) -> bytes:
     """Return 8 bytes that are the same for stored responses of one key with the same nominated fields."""
-    return _variant(_encode_nominated(stored.nominated))
+    return _variant_of(stored.nominated)
 
 
 def outline_of(stored: StoredResponse) -> Outline:
@@ -290,7 +289,17 @@ def _is_sound(line: Line) -> bool:
     return is_token(name) and is_field_value(value) and name not in _REFUSED
 
 
+@lru_cache(maxsize=256)
+def _encode_words(method: bytes, reason: bytes) -> bytes:
+    return _sized(method) + _sized(reason)
+
+
 # The few things that clients prefer.
+@lru_cache(maxsize=256)
+def _variant_of(pairs: Pairs) -> bytes:
+    return _variant(_encode_nominated(pairs))
+
+
 @lru_cache(maxsize=256)
 def _encode_nominated(pairs: Pairs) -> bytes:
     return _SIZE.pack(len(pairs)) + b"".join([_sized(name) + _sized(value) for name, value in pairs])
@@ -298,11 +307,11 @@ def _encode_nominated(pairs: Pairs) -> bytes:
 
 def _problem(stored: StoredResponse) -> str | None:
     """Return what is wrong with `stored`, its field lines apart, or None."""
-    if not stored.key or len(stored.generation) != 8 or not is_token(stored.method):
-        return "a head without key, generation or method"
-    if not 100 <= stored.status <= 999 or not is_field_value(stored.reason):
-        return "a head with an impossible status line"
-    if max(len(stored.fields), len(stored.nominated), len(stored.ranges)) > COUNT_LIMIT:
+    if not stored.key or len(stored.generation) != 8:
+        return "a head without key or generation"
+    if not _are_lines(stored.method, stored.status, stored.reason):
+        return "a head with an impossible method or status line"
+    if max(len(stored.fields.lines), len(stored.nominated), len(stored.ranges)) > COUNT_LIMIT:
         return "a head holds too many lines"
     if stored.nominated and not _are_nominated(stored.nominated):
         return "a head with a malformed nominated field"
@@ -311,7 +320,14 @@ def _problem(stored: StoredResponse) -> str | None:
         return "a head with an impossible time"
     if not 0 <= stored.epoch < 1 << 64:
         return "a head with an impossible epoch"
+    if stored.ranges == ((0, stored.complete_length),) and 0 < (stored.complete_length or 0) < 1 << 63:
+        return None
     return _range_problem(stored)
+
+
+@lru_cache(maxsize=256)
+def _are_lines(method: bytes, status: int, reason: bytes) -> bool:
+    return is_token(method) and 100 <= status <= 999 and is_field_value(reason)
 
 
 @lru_cache(maxsize=256)
@@ -323,8 +339,6 @@ def _range_problem(stored: StoredResponse) -> str | None:
     length = (1 << 63) - 1 if stored.complete_length is None else stored.complete_length
     if not 0 <= length < 1 << 63:
         return "a head with an impossible length"
-    if stored.ranges == ((0, stored.complete_length),) and length:
-        return None
     edges = [edge for held in stored.ranges for edge in held]
     if edges and (edges[0] < 0 or edges[-1] > length):
         return "a head with ranges beyond its length"

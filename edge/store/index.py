@@ -71,6 +71,8 @@ def with_head(heads: Heads, new: HeadRef) -> tuple[Heads, list[bytes]]:
 
     A generation that is there already keeps its rank; any other becomes the newest.
     """
+    if not heads:
+        return (new,), []
     if any(head.generation == new.generation for head in heads):
         return tuple(new if head.generation == new.generation else head for head in heads), []
     kept = [new, *(head for head in heads if head.variant != new.variant)]
@@ -199,9 +201,7 @@ class Index:
 
     def heads_in(self, transaction: Transaction, key_hash: bytes) -> Heads:
         """Return the heads of a key as `transaction` sees them."""
-        raw = transaction.get(key_hash, db=self._heads)
-        # What is malformed is no head, so that the key can be stored again.
-        return () if not raw or len(raw) % _HEAD.size else decode_heads(raw)
+        return _read_heads(transaction.get(key_hash, db=self._heads) or b"")
 
     def keys_in(self) -> list[bytes]:
         """Return the hash of every key that has a stored response."""
@@ -254,7 +254,9 @@ class Index:
         """Return the heads of a key, the newest first, and where the first chunk is when there is one head."""
         try:
             with self._environment.begin() as transaction:
-                heads = self.heads_in(transaction, key_hash)
+                if not (raw := transaction.get(key_hash, db=self._heads)):
+                    return (), None
+                heads = _read_heads(raw)
                 return heads, self._first_chunk(transaction, heads[0].generation) if len(heads) == 1 else None
         except lmdb.Error as error:
             raise StoreDamaged(f"the index cannot be read: {error}") from error
@@ -356,6 +358,11 @@ class Index:
     def unmark(self, transaction: Transaction, segment_id: int) -> None:
         """Forget the tail of a segment that is freed."""
         transaction.delete(segment_id.to_bytes(4, "big"), db=self._marks)
+
+
+def _read_heads(raw: bytes) -> Heads:
+    # What is malformed is no head, so that the key can be stored again.
+    return () if len(raw) % _HEAD.size else decode_heads(raw)
 
 
 def intersection(left: Iterable[Range], right: Iterable[Range]) -> tuple[Range, ...]:

@@ -148,8 +148,9 @@ class Ledger:
         """
         entry = Entry(Kind.HEAD, key_hash, stored.generation, head.encode(stored), stored=stored)
         heads, gone = with_head(self.heads(key_hash), HeadRef(stored.generation, head.variant_of(stored), None))
-        charge = charge_of(stored)
-        self.pins.check(charge, instead_of=(stored.generation, *gone))
+        charge = charge_of(stored) if stored.pinned else 0
+        if charge:
+            self.pins.check(charge, instead_of=(stored.generation, *gone))
         for generation in gone:
             self.pins.put(generation, 0)
         self.pins.put(stored.generation, charge)
@@ -320,11 +321,16 @@ class Ledger:
 
     def _written(self, entry: Entry) -> None:
         self.size -= entry.size
+        generation = entry.generation
         if entry.kind is Kind.CHUNK:
             self._drop_waiting(entry)
-        elif entry.kind is Kind.HEAD and self._stored.get(entry.generation) is entry.stored:
-            del self._stored[entry.generation]
-            self._end_committed(entry.generation)
+        elif entry.kind is Kind.HEAD and self._stored.get(generation) is entry.stored:
+            del self._stored[generation]
+            if self.fills.get(generation) is _WRITTEN and generation not in self._doomed:
+                # As it is for most; below is the same, in more steps.
+                del self.fills[generation]
+            else:
+                self._end_committed(generation)
 
     def _failed(self, entry: Entry, error: StoreError) -> None:
         self.size -= entry.size

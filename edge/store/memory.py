@@ -1,7 +1,8 @@
 """The memory tier: decoded heads and small whole contents, under one bound in bytes."""
 
+from functools import partial
 from typing import Protocol
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from edge.caching.stored import StoredResponse
 from edge.policy.eviction import Evictor
@@ -57,7 +58,7 @@ class Memory:
         self._heads: dict[bytes, Heads] = {}
         self._contents: dict[bytes, bytes] = {}
         # What others hold, and are told of here.
-        self._watched: WeakValueDictionary[bytes, Known] = WeakValueDictionary()
+        self._watched: dict[bytes, ref[Known]] = {}
 
     @property
     def used(self) -> int:
@@ -108,7 +109,15 @@ class Memory:
 
     def watch(self, key_hash: bytes, known: Known) -> Known:
         """Let `known`, or what is known as well, expire when the heads of a key change, held here or not; return which."""
-        return self._watched.setdefault(key_hash, known)
+        there = self._watched.get(key_hash)
+        if there is not None and (as_well := there()) is not None:
+            return as_well
+        self._watched[key_hash] = ref(known, partial(self._unwatch, key_hash))
+        return known
+
+    def _unwatch(self, key_hash: bytes, gone: "ref[Known]") -> None:
+        if self._watched.get(key_hash) is gone:
+            del self._watched[key_hash]
 
     def keep_content(self, generation: bytes, content: bytes) -> None:
         """Hold a whole content of at most SMALL octets, as long as it is worth it."""
@@ -117,16 +126,20 @@ class Memory:
 
     def drop(self, name: bytes) -> None:
         """Hold the heads of a key hash, or the content of a generation, no longer."""
-        self._forget_heads(name)
-        if (watched := self._watched.pop(name, None)) is not None:
+        if name in self._watched and (watched := self._watched.pop(name)()) is not None:
             watched.expire()
-        self._contents.pop(name, None)
-        self._evictor.discard(name)
+        if name in self._heads or name in self._contents:
+            self._forget_heads(name)
+            self._contents.pop(name, None)
+            self._evictor.discard(name)
 
     def expire(self) -> None:
         """Take note that none of the heads are current any more."""
-        for known in (*self._heads.values(), *self._watched.values()):
+        for known in self._heads.values():
             known.expire()
+        for watched in list(self._watched.values()):
+            if (held := watched()) is not None:
+                held.expire()
 
     def _forget_heads(self, key_hash: bytes) -> None:
         if (known := self._heads.pop(key_hash, None)) is not None:

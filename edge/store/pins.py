@@ -46,6 +46,8 @@ class Pins:
 
     def put(self, generation: bytes, charge: int) -> None:
         """Note what `generation` takes from now on, 0 when it is not pinned."""
+        if not charge and generation not in self._charges:
+            return
         self.used += charge - self._charges.get(generation, 0)
         if charge:
             self._charges[generation] = charge

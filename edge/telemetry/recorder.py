@@ -48,6 +48,7 @@ class Recorder:
         self.access_log = access_log
         self._counters = Counters(sites)
         self._windows = Windows(clock)
+        self._monotonic = clock.monotonic
         self._tallies: dict[ReadyAnswer, _Tally] = {}
         # Exchanges that ended in the present second: counting many that are alike is cheaper than one by one.
         self._waiting: list[Record] = []
@@ -73,7 +74,7 @@ class Recorder:
 
     def exchange_ended(self, record: Record) -> None:
         """Log and remember one exchange, and count it before anybody looks."""
-        second = self._windows.second()
+        second = int(self._monotonic())
         if second != self._second or len(self._waiting) >= _MOST_WAITING:
             self._count_waiting()
             self._second = second

@@ -19,11 +19,13 @@ from edge.upstream.parser import HEAD_LIMIT, LINES_LIMIT, ResponseParser
 from edge.upstream.request import ContentFraming, RequestContent
 from edge.upstream.response import OriginResponse
 from edge.upstream.settings import Timeouts
-from edge.upstream.whole import Whole, whole_response
+from edge.upstream.whole import Whole, WholeResponse, whole_response
 
 Interim = Callable[[Response], None]
+#: A response as it comes, or one that has.
+Received = OriginResponse | WholeResponse
 #: Told once of the response, or of why there is none.
-Answered = Callable[[OriginResponse | EdgeError], None]
+Answered = Callable[[Received | EdgeError], None]
 
 
 class Keeper(Protocol):
@@ -44,14 +46,14 @@ class Connection(asyncio.Protocol):
     Attributes:
         keeper: who is told what becomes of it; without one it is closed after its first exchange.
         opened: when it was made, on the monotonic clock.
-        idle_since: when the keeper last put it by.
+        idle_since, idle_until: when the keeper last put it by, and when it takes it for given up.
         idle_timeout: how many seconds the origin said it keeps it idle, None if it did not say.
         is_reused: whether an exchange has ended on it.
     """
 
     def __init__(self, clock: Clock, timeouts: Timeouts) -> None:
         self.keeper: Keeper | None = None
-        self.opened = self.idle_since = clock.monotonic()
+        self.opened = self.idle_since = self.idle_until = clock.monotonic()
         self.idle_timeout: int | None = None
         self.is_reused = False
         self._clock = clock
@@ -65,8 +67,9 @@ class Connection(asyncio.Protocol):
         self._awaited: tuple[bytes, bool] | None = None
         self._parser: ResponseParser | None = None
         self._response: OriginResponse | None = None
-        self._waiter: asyncio.Future[OriginResponse] | None = None
+        self._waiter: asyncio.Future[Received] | None = None
         self._answered: Answered | None = None
+        self._again: Callable[[], None] | None = None
         self._interim: Interim | None = None
         self._request_time = 0.0
         self._is_sent = True
@@ -83,7 +86,7 @@ class Connection(asyncio.Protocol):
 
     async def exchange(
         self, request: Request, head: bytes, content: RequestContent | None, interim: Interim | None
-    ) -> OriginResponse:
+    ) -> Received:
         """Send `request`, whose `head` is ready to send, and return its response once the final head has arrived.
 
         The connection must be usable.  A final head that arrives before all of `content` was sent stops the sending.
@@ -97,7 +100,7 @@ class Connection(asyncio.Protocol):
         """
         self._awaited = request.method, b"upgrade" in request.fields
         self._interim = interim
-        waiter: asyncio.Future[OriginResponse] = self._loop.create_future()
+        waiter: asyncio.Future[Received] = self._loop.create_future()
         self._waiter = waiter
         self._is_sent = content is None
         self._request_time = self._clock.now()
@@ -122,17 +125,21 @@ class Connection(asyncio.Protocol):
                 waiter.result().close()
             raise
 
-    def begin(self, method: bytes, head: bytes, interim: Interim | None, answered: Answered) -> None:
+    def begin(
+        self, method: bytes, head: bytes, interim: Interim | None, answered: Answered, again: Callable[[], None] | None
+    ) -> None:
         """Send a request without content, whose `head` is ready to send, and have `answered` told what `exchange` returns.
 
-        The connection must be usable.  A response that arrives in one piece is whole when it is told.
+        The connection must be usable.  A response that arrives in one piece is whole when it is told.  `again`, if given,
+        is called instead of telling UpstreamClosedEarly.
         """
         self._awaited = method, False
         self._interim = interim
-        self._answered = answered
+        self._answered, self._again = answered, again
         self._is_sent = True
         self._request_time = self._clock.now()
-        self._write(head)
+        if self._transport is not None:
+            self._transport.write(head)
         self._deadline.set(self._timeouts.first_byte)
 
     async def send(self, data: Piece) -> None:
@@ -260,14 +267,9 @@ class Connection(asyncio.Protocol):
             # Nobody waits for it any more.
             self.abort()
             return
-        response = OriginResponse(
-            whole.head,
-            len(whole.content),
-            request_time=self._request_time,
-            response_time=self._clock.now(),
-            whole=whole.content,
-        )
-        self._finish(is_reusable=whole.is_reusable, idle_timeout=whole.idle_timeout)
+        head, content, is_reusable, idle_timeout = whole
+        response = WholeResponse(head, content, self._request_time, self._clock.now())
+        self._finish(is_reusable=is_reusable, idle_timeout=idle_timeout)
         if answered is not None:
             answered(response)
         elif waiter is not None:
@@ -351,7 +353,7 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, error: EdgeError) -> None:
         """End the exchange with `error`, if there is one, and the connection."""
-        response, waiter, answered = self._response, self._waiter, self._answered
+        response, waiter, answered, again = self._response, self._waiter, self._answered, self._again
         self._forget_exchange()
         if response is not None:
             response.fail(error)
@@ -360,11 +362,14 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._gone()
-        if answered is not None:
+        if answered is not None and again is not None and isinstance(error, UpstreamClosedEarly):
+            again()
+        elif answered is not None:
             answered(error)
 
     def _forget_exchange(self) -> None:
-        self._awaited = self._parser = self._response = self._waiter = self._answered = self._interim = None
+        self._awaited = self._parser = self._response = self._waiter = self._answered = None
+        self._again = self._interim = None
 
     def _gone(self) -> None:
         self._transport = None

@@ -2,16 +2,16 @@
 
 import asyncio
 import ssl
+from functools import partial
 
 from edge.clock import Clock
 from edge.errors import EdgeError, UpstreamClosedEarly, UpstreamConnectError, UpstreamError, UpstreamTimeout
 from edge.semantics.messages import IDEMPOTENT_METHODS, Request
 from edge.tasks import spawn
 from edge.upstream.addresses import Addresses, Lookup, system_lookup
-from edge.upstream.connection import Answered, Connection, Interim
+from edge.upstream.connection import Answered, Connection, Interim, Received
 from edge.upstream.pool import Pool, PoolStatistics
 from edge.upstream.request import RequestContent, request_head
-from edge.upstream.response import OriginResponse
 from edge.upstream.settings import OriginSettings
 
 #: How many addresses one attempt to connect goes through.
@@ -34,7 +34,7 @@ class Origin:
         self._server_name = (settings.server_name or self._addresses.host) if self._tls else None
         self._pool = Pool(self._connect, settings.limits, clock)
 
-    async def send(self, request: Request, content: RequestContent | None, interim: Interim | None) -> OriginResponse:
+    async def send(self, request: Request, content: RequestContent | None, interim: Interim | None) -> Received:
         """Send `request` and return the final response's head, as the port says.
 
         An idempotent request without content is sent again, once and on a connection that has not been idle, when
@@ -49,7 +49,7 @@ class Origin:
                 raise
         return await self._send_again(request, head, content, interim)
 
-    async def switch(self, request: Request, interim: Interim | None) -> OriginResponse:
+    async def switch(self, request: Request, interim: Interim | None) -> Received:
         """Send a request that asks for another protocol, on a connection of its own, as the port says."""
         head = request_head(request, self.settings.authority)
         connection = await self._connect()
@@ -61,13 +61,11 @@ class Origin:
         connection = self._pool.take_idle()
         if connection is None:
             return False
+        again = partial(self._again, request, head, interim, answered) if request.method in IDEMPOTENT_METHODS else None
+        connection.begin(request.method, head, interim, answered, again)
+        return True
 
-        def answered_or_again(outcome: OriginResponse | EdgeError) -> None:
-            if isinstance(outcome, UpstreamClosedEarly) and request.method in IDEMPOTENT_METHODS:
-                _ = spawn(again(), name="upstream-again")
-            else:
-                answered(outcome)
-
+    def _again(self, request: Request, head: bytes, interim: Interim | None, answered: Answered) -> None:
         async def again() -> None:
             try:
                 response = await self._send_again(request, head, None, interim)
@@ -76,12 +74,11 @@ class Origin:
             else:
                 answered(response)
 
-        connection.begin(request.method, head, interim, answered_or_again)
-        return True
+        _ = spawn(again(), name="upstream-again")
 
     async def _send_again(
         self, request: Request, head: bytes, content: RequestContent | None, interim: Interim | None
-    ) -> OriginResponse:
+    ) -> Received:
         connection = await self._pool.acquire(fresh=True)
         return await connection.exchange(request, head, content, interim)
 

@@ -76,20 +76,30 @@ class Pool:
 
     def take_idle(self) -> Connection | None:
         """Return a connection that can be reused, on which an exchange must begin at once; None when there is none."""
-        connection = None if self._is_closed else self._pop_idle()
-        if connection is not None:
-            self._reused += 1
-        return connection
+        if self._is_closed:
+            return None
+        idle, now = self._idle, self._clock.monotonic()
+        while idle:
+            connection = idle.pop()
+            if connection.is_usable and now < connection.idle_until:
+                self._reused += 1
+                return connection
+            # An origin has, or may have, given it up.
+            connection.close()
+        return None
 
     def release(self, connection: Connection) -> None:
         """Give a connection to the first who waits, or keep it for the next who asks."""
-        now = self._clock.monotonic()
+        now, kept = self._clock.monotonic(), self._limits.idle_seconds
         if self._is_closed or now - connection.opened >= self._limits.age_seconds:
             connection.close()
-        elif (waiter := self._next_waiter()) is not None:
+        elif self._waiting and (waiter := self._next_waiter()) is not None:
             waiter.set_result(connection)
         else:
-            connection.idle_since = now
+            if connection.idle_timeout is not None:
+                # A second less than the origin says it will.
+                kept = min(kept, connection.idle_timeout - 1)
+            connection.idle_since, connection.idle_until = now, now + kept
             self._idle.append(connection)
             if self._sweeper is None:
                 self._sweep_in(self._limits.idle_seconds)
@@ -115,20 +125,6 @@ class Pool:
             waiter.set_exception(NoHealthyOrigin("the pool is closed"))
         while self._idle:
             self._idle.pop().close()
-
-    def _pop_idle(self) -> Connection | None:
-        """Return the connection used last, closing those on the way that an origin has or may have given up."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_usable and self._clock.monotonic() - connection.idle_since < self._idle_limit(connection):
-                return connection
-            connection.close()
-        return None
-
-    def _idle_limit(self, connection: Connection) -> float:
-        """Return for how long `connection` is kept: a second less than the origin says it will, if it says."""
-        limit = self._limits.idle_seconds
-        return limit if connection.idle_timeout is None else min(limit, connection.idle_timeout - 1)
 
     def _take_slot(self, *, evict: bool) -> bool:
         if self._slots_taken >= self._limits.connections and evict and self._idle:

@@ -14,9 +14,9 @@ _OURS = frozenset({b"host", b"connection", b"content-length", b"transfer-encodin
 _METHODS_WITH_CONTENT = frozenset({b"POST", b"PUT", b"PATCH"})
 # Clients send the same fields with one request after another: how many sections are remembered, and how long ones.
 _SECTIONS, _LONGEST = 1024, 2048
-_known_fields: dict[FieldSection, bytes] = {}
-_is_request_line = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*\r\n[^\x00-\x08\x0a-\x1f\x7f]*").fullmatch
+_known_rests: dict[tuple[bytes, FieldSection], bytes] = {}
 _has_control = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
+_breaks_line = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 
 
 def request_head(request: Request, authority: bytes | None = None) -> bytes:
@@ -25,36 +25,40 @@ def request_head(request: Request, authority: bytes | None = None) -> bytes:
     Raises:
         InternalError: a part of the request would break out of its line.
     """
-    target = request.target
-    line = b"%s %s HTTP/1.1\r\nHost: %s" % (request.method, target.path_and_query, authority or target.authority)
-    if _is_request_line(line) is None:
+    target, fields = request.target, request.fields
+    if authority is None:
+        authority = target.authority
+    line = b"%s %s" % (request.method, target.path if target.query is None else target.path_and_query)
+    if _breaks_line(line) is not None:
         raise InternalError("a request line holds a control character")
-    lines = _written_fields(request.fields)
-    if b"upgrade" in request.fields:
-        lines += b"\r\nConnection: Upgrade"
+    rest = _known_rests.get((authority, fields)) or _rest(authority, fields)
     if request.content_length is not None:
-        return b"%s%s\r\nContent-Length: %d\r\n\r\n" % (line, lines, request.content_length)
+        return b"%s%s\r\nContent-Length: %d\r\n\r\n" % (line, rest, request.content_length)
     if request.has_content:
-        return b"%s%s\r\nTransfer-Encoding: chunked\r\n\r\n" % (line, lines)
+        return b"%s%s\r\nTransfer-Encoding: chunked\r\n\r\n" % (line, rest)
     if request.method in _METHODS_WITH_CONTENT:
-        return b"%s%s\r\nContent-Length: 0\r\n\r\n" % (line, lines)
-    return b"%s%s\r\n\r\n" % (line, lines)
+        return b"%s%s\r\nContent-Length: 0\r\n\r\n" % (line, rest)
+    return b"%s%s\r\n\r\n" % (line, rest)
 
 
-def _written_fields(fields: FieldSection) -> bytes:
-    """Return the lines of a section, each behind its line break; InternalError when one would be two."""
-    if (known := _known_fields.get(fields)) is not None:
-        return known
+def _rest(authority: bytes, fields: FieldSection) -> bytes:
+    """Return the end of the request line, Host and the lines of a section; InternalError when one would be two."""
+    if _breaks_line(authority) is not None:
+        raise InternalError("an authority holds a control character")
     lines = [b"%s: %s" % (_written_name(name), value) for name, value in fields.lines if name not in _OURS]
     written = b"".join([b"\r\n" + line for line in lines])
     # Any other line break than ours was smuggled in by a value.
     if not written.count(b"\r") == written.count(b"\n") == len(lines) or _has_control(written):
         raise InternalError("a field holds a control character")
-    if len(written) <= _LONGEST:
-        if len(_known_fields) >= _SECTIONS:
-            _known_fields.clear()
-        _known_fields[fields] = written
-    return written
+    rest = b" HTTP/1.1\r\nHost: %s%s%s" % (
+        authority, written, b"\r\nConnection: Upgrade" if b"upgrade" in fields else b"",
+    )  # fmt: skip
+    if len(rest) <= _LONGEST:
+        if len(_known_rests) >= _SECTIONS:
+            # Begun anew rather than kept in order: what is frequent is back at once.
+            _known_rests.clear()
+        _known_rests[authority, fields] = rest
+    return rest
 
 
 class RequestContent(Protocol):

@@ -60,18 +60,17 @@ class OriginResponse:
         request_time: float,
         response_time: float,
         flow: Flow | None = None,
-        whole: bytes | None = None,
     ) -> None:
-        """Begin with content from `flow`, or with the `whole` of it."""
+        """Begin with content from `flow`."""
         self.head = head
         self.content_length = content_length
         self.request_time = request_time
         self.response_time = response_time
         self._flow = flow
-        self._pieces: deque[bytes] = deque((whole,) if whole else ())
-        self._unread = len(whole) if whole else 0
+        self._pieces: deque[bytes] = deque()
+        self._unread = 0
         self._paused = False
-        self._ended = whole is not None
+        self._ended = False
         self._error: EdgeError | None = None
         self._waiter: asyncio.Future[None] | None = None
 

@@ -5,8 +5,9 @@ every framing but one Content-Length, is left to the parser, which decides alone
 """
 
 import re
-from typing import NamedTuple
 
+from edge.errors import UpstreamClosed
+from edge.ports import Piece
 from edge.semantics.fields import FieldSection, Line, list_members
 from edge.semantics.messages import Response, may_have_content
 
@@ -45,13 +46,39 @@ class _Lines(dict[bytes, Line]):
 _lines = _Lines()
 
 
-class Whole(NamedTuple):
-    """A final response with all of its content, and what it says of the connection."""
+#: A final response, all of its content, whether its connection can be used again, and for how many seconds it is kept.
+Whole = tuple[Response, bytes, bool, int | None]
 
-    head: Response
-    content: bytes
-    is_reusable: bool
-    idle_timeout: int | None
+
+class WholeResponse:
+    """A response that has arrived; implements the exchange's `UpstreamResponse`."""
+
+    __slots__ = ("_content", "content_length", "head", "request_time", "response_time")
+
+    def __init__(self, head: Response, content: bytes, request_time: float, response_time: float) -> None:
+        self.head, self._content = head, content
+        self.content_length: int | None = len(content)
+        self.request_time, self.response_time = request_time, response_time
+
+    async def read(self) -> bytes:
+        """Return all of the content, then b""."""
+        content, self._content = self._content, b""
+        return content
+
+    def whole(self) -> bytes:
+        """Return all of the content, none of which may have been read."""
+        return self._content
+
+    def close(self) -> None:
+        """Drop what was not read."""
+        self._content = b""
+
+    async def write(self, data: Piece) -> None:
+        """Raise UpstreamClosed: its protocol was never switched."""
+        raise UpstreamClosed("the origin has ended the exchange")
+
+    def end_writing(self) -> None:
+        """Do nothing."""
 
 
 def whole_response(method: bytes, data: bytes, *, lines: int, octets: int) -> Whole | None:
@@ -82,7 +109,7 @@ def whole_response(method: bytes, data: bytes, *, lines: int, octets: int) -> Wh
     if len(data) - end - 4 != length or not may_have_content(method, status[0]):
         return None
     is_reusable, idle_timeout = connection_options(options) if options else (True, None)
-    return Whole(Response(status[0], FieldSection(section), status[1]), data[end + 4 :], is_reusable, idle_timeout)
+    return Response(status[0], FieldSection(section), status[1]), data[end + 4 :], is_reusable, idle_timeout
 
 
 def connection_options(values: list[bytes]) -> tuple[bool, int | None]:
