@@ -38,13 +38,13 @@ class Http1(asyncio.Protocol):
 
     __slots__ = (
         "_client", "_deadline", "_drain_waiter", "_handle", "_has_peer_ended", "_intake", "_is_gone", "_is_reading",
-        "_is_write_paused", "_limits", "_lingers", "_listener", "_loop", "_pace", "_responder", "_served", "_task",
-        "_transport",
+        "_is_write_paused", "_limits", "_lingers", "_listener", "_loop", "_outbox", "_pace", "_responder", "_served",
+        "_task", "_transport",
     )  # fmt: skip
 
     def __init__(self, listener: "Listener", client: str | None = None, handle: "Handle | None" = None) -> None:
         """Answer through `listener`, by `handle` if given; `client` is who the client is if it is not the peer."""
-        self._listener = listener
+        self._listener, self._outbox = listener, listener.outbox
         self._handle = handle or listener.handle
         self._client = client or ""
         self._limits = listener.limits
@@ -94,6 +94,8 @@ class Http1(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Keep a half-closed connection open while an answer is owed (RFC 9112 §9.6)."""
         self._has_peer_ended = True
+        # It is closed behind this, unless an answer is owed.
+        self._outbox.flush()
         if self._intake.switched is not None:
             self._intake.switched.end()
         self._intake.fail(DownstreamClosed())
@@ -123,12 +125,21 @@ class Http1(asyncio.Protocol):
         """Queue bytes for the client; DownstreamClosed when it is gone."""
         if self._is_gone or self._transport.is_closing():
             raise DownstreamClosed
+        if self._outbox.waiting:
+            self._outbox.flush()
         if len(pieces) == 1:
             self._pace.written += len(pieces[0])
             self._transport.write(pieces[0])
         else:
             self._pace.written += sum(map(len, pieces))
             self._transport.writelines(pieces)
+
+    def put(self, answer: bytes) -> None:
+        """Queue a whole answer, with those to other clients; DownstreamClosed when the client is gone."""
+        if self._is_gone or self._transport.is_closing():
+            raise DownstreamClosed
+        self._pace.written += len(answer)
+        self._outbox.put(self._transport, answer)
 
     async def drained(self) -> None:
         """Wait until the client has taken enough; DownstreamClosed when it is gone."""
@@ -183,7 +194,7 @@ class Http1(asyncio.Protocol):
         """Close between requests; a new connection is given a moment, as its first request may be on its way."""
         if not self._is_answering and not self._lingers and not self._intake.input:
             if self._served:
-                self._transport.close()
+                self._close()
             else:
                 self._deadline = min(self._deadline, self._loop.time() + _FIRST_REQUEST_SECONDS)
 
@@ -210,7 +221,11 @@ class Http1(asyncio.Protocol):
             self._intake.refuse(DownstreamTimeout())
             self._start_serving()
         else:
-            self._transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._outbox.flush()
+        self._transport.close()
 
     # Answering.
 
@@ -368,7 +383,7 @@ class Http1(asyncio.Protocol):
     def _await_request(self) -> None:
         """Begin to wait for the next request, if there can be one."""
         if self._has_peer_ended or (self._listener.is_draining and not self._intake.input):
-            self._transport.close()
+            self._close()
         else:
             limits, has_begun = self._limits, self._intake.input
             self._deadline = self._loop.time() + (limits.header_timeout if has_begun else limits.keepalive_timeout)
@@ -381,8 +396,9 @@ class Http1(asyncio.Protocol):
         self._intake.queue.clear()
         self._intake.go_deaf()
         if self._has_peer_ended or self._is_gone:
-            self._transport.close()
+            self._close()
             return
+        self._outbox.flush()
         self._lingers = True
         self._deadline = self._loop.time() + self._limits.drain_timeout
         if self._transport.can_write_eof():

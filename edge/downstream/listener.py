@@ -17,6 +17,7 @@ from edge.downstream.ready import ReadyTable
 from edge.downstream.tls import Tls
 from edge.downstream.tls_contexts import TlsContexts
 from edge.errors import DownstreamError
+from edge.outbox import Outbox
 from edge.policy.limits import Limits
 from edge.ports import Piece, PromptResponder, Responder, Source
 from edge.semantics.dates import format_date
@@ -105,6 +106,8 @@ class Listener:
         self.scheme = b"http" if tls is None else b"https"
         self.count = count
         self.is_draining = False
+        #: For whole answers.
+        self.outbox = Outbox()
         self._clock = clock
         self._ready = ready
         #: Returns the ready answer to a head that was answered before, None when it must be parsed.

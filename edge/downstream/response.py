@@ -23,6 +23,10 @@ class Wire(Protocol):
         """Queue bytes for the client; DownstreamClosed when it is gone."""
         ...
 
+    def put(self, answer: bytes) -> None:
+        """Queue a whole answer, with those to other clients; DownstreamClosed when the client is gone."""
+        ...
+
     async def drained(self) -> None:
         """Wait until the client has taken enough of what is queued; DownstreamClosed when it is gone."""
         ...
@@ -105,9 +109,9 @@ class Http1Responder:
             head = self._made_head(response, len(content))
             sends_content = self._sends_content
         if not sends_content:
-            self._wire.write(head)
+            self._wire.put(head)
         elif len(content) <= _JOIN:
-            self._wire.write(head + content)
+            self._wire.put(head + content)
         else:
             self._wire.write(head, content)
         self.is_finished = True

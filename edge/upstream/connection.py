@@ -11,6 +11,7 @@ from typing import Protocol, cast
 
 from edge.clock import Clock
 from edge.errors import EdgeError, InternalError, UpstreamClosed, UpstreamClosedEarly, UpstreamTimeout
+from edge.outbox import Outbox
 from edge.ports import Piece
 from edge.semantics.messages import Request, Response
 from edge.tasks import spawn
@@ -51,7 +52,8 @@ class Connection(asyncio.Protocol):
         is_reused: whether an exchange has ended on it.
     """
 
-    def __init__(self, clock: Clock, timeouts: Timeouts) -> None:
+    def __init__(self, clock: Clock, timeouts: Timeouts, outbox: Outbox | None = None) -> None:
+        self._outbox = outbox or Outbox()
         self.keeper: Keeper | None = None
         self.opened = self.idle_since = self.idle_until = clock.monotonic()
         self.idle_timeout: int | None = None
@@ -139,7 +141,7 @@ class Connection(asyncio.Protocol):
         self._is_sent = True
         self._request_time = self._clock.now()
         if self._transport is not None:
-            self._transport.write(head)
+            self._outbox.put(self._transport, head)
         self._deadline.set(self._timeouts.first_byte)
 
     async def send(self, data: Piece) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 from edge.clock import Clock
 from edge.errors import EdgeError, UpstreamClosedEarly, UpstreamConnectError, UpstreamError, UpstreamTimeout
+from edge.outbox import Outbox
 from edge.semantics.messages import IDEMPOTENT_METHODS, Request
 from edge.tasks import spawn
 from edge.upstream.addresses import Addresses, Lookup, system_lookup
@@ -32,6 +33,7 @@ class Origin:
         self._addresses = Addresses(settings.host, settings.port, clock, lookup=lookup)
         self._tls = _tls_context(settings) if settings.scheme == "https" else None
         self._server_name = (settings.server_name or self._addresses.host) if self._tls else None
+        self._outbox = Outbox()
         self._pool = Pool(self._connect, settings.limits, clock)
 
     async def send(self, request: Request, content: RequestContent | None, interim: Interim | None) -> Received:
@@ -122,7 +124,7 @@ class Origin:
         loop = asyncio.get_running_loop()
 
         def made() -> Connection:
-            return Connection(self._clock, self.settings.timeouts)
+            return Connection(self._clock, self.settings.timeouts, self._outbox)
 
         if self.settings.path is not None:
             return (await loop.create_unix_connection(made, self.settings.path))[1]

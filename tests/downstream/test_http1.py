@@ -671,6 +671,28 @@ class TestWithoutATask:
         assert (await client.answer()).closes
         assert await client.rest() == b""
 
+    async def test_draining_in_the_turn_of_an_answer_does_not_lose_it(self, talking):
+        begin, listener, client = await self.begin(talking)
+        await client.send(GET % b"/1")
+        await begin.answer()
+        listener.drain()
+        assert (await client.answer()).content == b"/1"
+        assert await client.rest() == b""
+
+    async def test_a_client_that_ends_with_its_request_has_its_answer(self, talking):
+        def begin(request, responder, client, over) -> bool:
+            responder.answer(Response(200, NO_FIELDS), request.target.path)
+            over()
+            return True
+
+        _, port = await talking.listener(hearing(), begin=begin)
+        for _ in range(20):
+            client = await talking.client(port)
+            client.writer.write(GET % b"/1")
+            client.writer.write_eof()
+            assert (await client.answer()).content == b"/1"
+            assert await client.rest() == b""
+
     async def test_the_last_of_as_many_requests_as_are_served_has_a_task(self, talking):
         begin, _, client = await self.begin(talking, Limits(requests_per_connection=2))
         await client.send(GET % b"/1")

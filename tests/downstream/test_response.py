@@ -27,6 +27,9 @@ class Wire:
         self.sent += b"".join(pieces)
         self.writes += 1
 
+    def put(self, answer: bytes) -> None:
+        self.write(answer)
+
     async def drained(self) -> None:
         await asyncio.sleep(0)
 

@@ -20,6 +20,9 @@ class Wire:
     def write(self, *pieces: bytes) -> None:
         self.written += b"".join(pieces)
 
+    def put(self, answer: bytes) -> None:
+        self.write(answer)
+
     async def drained(self) -> None:
         """Take all of it."""
 
