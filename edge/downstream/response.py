@@ -13,7 +13,7 @@ from edge.semantics.messages import REASONS, Request, Response, may_have_content
 _JOIN = 64 << 10
 # No value holds a line break, so this is the field and nothing else.
 _DATE = b"\r\nDate: "
-_wire_names: dict[bytes, bytes] = {}
+_beginnings: dict[bytes, bytes] = {}
 
 
 class Wire(Protocol):
@@ -202,21 +202,25 @@ def last_head(response: Response, length: int, date: Callable[[], bytes]) -> byt
 def encode_head(status: int, reason: bytes, fields: FieldSection) -> bytes:
     """Return status line and field lines, without the empty line that ends them."""
     try:
-        lines = [b"%s: %s\r\n" % (_wire_names[name], value) for name, value in fields.lines]
+        lines = [_beginnings[name] + value for name, value in fields.lines]
     except KeyError:
-        lines = [b"%s: %s\r\n" % (wire_name(name), value) for name, value in fields.lines]
-    return b"HTTP/1.1 %d %s\r\n%s" % (status, reason or REASONS.get(status, b""), b"".join(lines))
+        lines = [_begin(name) + value for name, value in fields.lines]
+    # Formatting every line takes twice as long.
+    lines.append(b"")
+    return b"HTTP/1.1 %d %s\r\n%s" % (status, reason or REASONS.get(status, b""), b"\r\n".join(lines))
 
 
-def wire_name(name: bytes) -> bytes:
-    """Return a field name as people are used to reading it."""
-    known = _wire_names.get(name)
+def _begin(name: bytes) -> bytes:
+    """Return how the line of a field begins, with its name as people are used to reading it."""
+    known = _beginnings.get(name)
     if known is None:
-        known = b"-".join(part.capitalize() for part in name.split(b"-"))
+        known = b"-".join(part.capitalize() for part in name.split(b"-")) + b": "
         # Names come from origins: bounded, so that none can fill the memory with them.
-        if len(_wire_names) < 4096:
-            _wire_names[name] = known
+        if len(_beginnings) < 4096:
+            _beginnings[name] = known
     return known
 
 
-_wire_names.update({b"etag": b"ETag", b"cdn-loop": b"CDN-Loop", b"te": b"TE", b"www-authenticate": b"WWW-Authenticate"})
+_beginnings.update({
+    name.lower(): name + b": " for name in (b"ETag", b"CDN-Loop", b"TE", b"WWW-Authenticate")
+})  # fmt: skip
