@@ -11,13 +11,14 @@ from typing import Protocol, cast
 
 from edge.clock import Clock
 from edge.errors import EdgeError, InternalError, UpstreamClosed, UpstreamClosedEarly, UpstreamTimeout
-from edge.ports import Piece
+from edge.ports import Allowance, Piece
 from edge.semantics.messages import Request, Response
 from edge.tasks import spawn
 from edge.upstream.deadline import Deadline
+from edge.upstream.pacing import PacedProtocol
 from edge.upstream.parser import HEAD_LIMIT, LINES_LIMIT, ResponseParser
 from edge.upstream.request import ContentFraming, RequestContent
-from edge.upstream.response import OriginResponse
+from edge.upstream.response import HIGH_WATER, OriginResponse
 from edge.upstream.settings import Timeouts
 from edge.upstream.whole import Whole, whole_response
 
@@ -60,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._deadline = Deadline(self._timed_out)
         self._transport: asyncio.Transport | None = None
         self._is_paused = False
+        self._allowance: Allowance | None = None
         self._drained: asyncio.Future[None] | None = None
         # Of a request whose response has not begun: its method, and whether it may switch the protocol.
         self._awaited: tuple[bytes, bool] | None = None
@@ -82,11 +84,17 @@ class Connection(asyncio.Protocol):
         )
 
     async def exchange(
-        self, request: Request, head: bytes, content: RequestContent | None, interim: Interim | None
+        self,
+        request: Request,
+        head: bytes,
+        content: RequestContent | None,
+        interim: Interim | None,
+        allowance: Allowance | None = None,
     ) -> OriginResponse:
         """Send `request`, whose `head` is ready to send, and return its response once the final head has arrived.
 
         The connection must be usable.  A final head that arrives before all of `content` was sent stops the sending.
+        With an `allowance`, no more is received at once than it says, but for a little, without which nothing would begin.
 
         Raises:
             UpstreamClosedEarly: the connection had been used before and died without a byte of the response.
@@ -97,6 +105,9 @@ class Connection(asyncio.Protocol):
         """
         self._awaited = request.method, b"upgrade" in request.fields
         self._interim = interim
+        if allowance is not None:
+            self._allowance = allowance
+            self._receive_by(PacedProtocol(self))
         waiter: asyncio.Future[OriginResponse] = self._loop.create_future()
         self._waiter = waiter
         self._is_sent = content is None
@@ -173,6 +184,17 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.resume_reading()
 
+    def allowed(self) -> int:
+        """Return how many octets may be received at once."""
+        unread = 0 if self._response is None else self._response.unread
+        return HIGH_WATER if self._allowance is None else self._allowance(unread)
+
+    def hasten(self) -> None:
+        """Receive whatever there is at once, whatever the allowance."""
+        if self._allowance is not None:
+            self._allowance = None
+            self._receive_by(self)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
@@ -226,6 +248,14 @@ class Connection(asyncio.Protocol):
             self._drained.set_result(None)
         self._drained = None
 
+    def _receive_by(self, protocol: asyncio.BaseProtocol) -> None:
+        if (transport := self._transport) is not None:
+            # uvloop looks at what the protocol is only when reading begins.
+            transport.pause_reading()
+            transport.set_protocol(protocol)
+            if not self._is_paused:
+                transport.resume_reading()
+
     async def _send_content(self, content: RequestContent, length: int | None) -> None:
         """Send all of `content`, chunked when `length` is None; what goes wrong fails the exchange."""
         framing = ContentFraming(length)
@@ -266,6 +296,7 @@ class Connection(asyncio.Protocol):
             request_time=self._request_time,
             response_time=self._clock.now(),
             whole=whole.content,
+            allowance=self._allowance,
         )
         self._finish(is_reusable=whole.is_reusable, idle_timeout=whole.idle_timeout)
         if answered is not None:
@@ -314,6 +345,7 @@ class Connection(asyncio.Protocol):
             request_time=self._request_time,
             response_time=self._clock.now(),
             flow=self,
+            allowance=self._allowance,
         )
 
     def _finish(self, *, is_reusable: bool, idle_timeout: int | None) -> None:
@@ -324,6 +356,7 @@ class Connection(asyncio.Protocol):
             return
         if self._is_paused:
             self.resume()
+        self.hasten()
         self._deadline.clear()
         self.is_reused = True
         self.idle_timeout = idle_timeout

@@ -5,6 +5,7 @@ import ssl
 
 from edge.clock import Clock
 from edge.errors import EdgeError, UpstreamClosedEarly, UpstreamConnectError, UpstreamError, UpstreamTimeout
+from edge.ports import Allowance
 from edge.semantics.messages import IDEMPOTENT_METHODS, Request
 from edge.tasks import spawn
 from edge.upstream.addresses import Addresses, Lookup, system_lookup
@@ -34,7 +35,13 @@ class Origin:
         self._server_name = (settings.server_name or self._addresses.host) if self._tls else None
         self._pool = Pool(self._connect, settings.limits, clock)
 
-    async def send(self, request: Request, content: RequestContent | None, interim: Interim | None) -> OriginResponse:
+    async def send(
+        self,
+        request: Request,
+        content: RequestContent | None,
+        interim: Interim | None,
+        allowance: Allowance | None = None,
+    ) -> OriginResponse:
         """Send `request` and return the final response's head, as the port says.
 
         An idempotent request without content is sent again, once and on a connection that has not been idle, when
@@ -43,11 +50,11 @@ class Origin:
         head = request_head(request, self.settings.authority)
         connection = await self._pool.acquire()
         try:
-            return await connection.exchange(request, head, content, interim)
+            return await connection.exchange(request, head, content, interim, allowance)
         except UpstreamClosedEarly:
             if content is not None or request.method not in IDEMPOTENT_METHODS:
                 raise
-        return await self._send_again(request, head, content, interim)
+        return await self._send_again(request, head, content, interim, allowance)
 
     async def switch(self, request: Request, interim: Interim | None) -> OriginResponse:
         """Send a request that asks for another protocol, on a connection of its own, as the port says."""
@@ -80,10 +87,15 @@ class Origin:
         return True
 
     async def _send_again(
-        self, request: Request, head: bytes, content: RequestContent | None, interim: Interim | None
+        self,
+        request: Request,
+        head: bytes,
+        content: RequestContent | None,
+        interim: Interim | None,
+        allowance: Allowance | None = None,
     ) -> OriginResponse:
         connection = await self._pool.acquire(fresh=True)
-        return await connection.exchange(request, head, content, interim)
+        return await connection.exchange(request, head, content, interim, allowance)
 
     def statistics(self) -> PoolStatistics:
         """Return how the connections are used."""
