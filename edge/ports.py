@@ -12,6 +12,9 @@ from edge.semantics.messages import Request, Response
 #: Octets of content; whoever holds them may rely on them for as long as they like.
 Piece: TypeAlias = bytes | memoryview
 
+#: Told how many octets wait to be read and passed on, it returns how many more may be received; none if that is not positive.
+Allowance: TypeAlias = Callable[[int], int]
+
 
 class Source(Protocol):
     """Content that arrives piece by piece."""
@@ -77,6 +80,11 @@ class Responder(Protocol):
         """Wait until there is some; after `send`, there is."""
         ...
 
+    @property
+    def allowance(self) -> Allowance | None:
+        """What paces the receiving of content that cannot be read again; None where `send` alone does."""
+        ...
+
     def interim(self, response: Response) -> None:
         """Send a 1xx response; silently dropped for a client that cannot take it (HTTP/1.0)."""
         ...
@@ -132,6 +140,10 @@ class UpstreamResponse(Incoming, Protocol):
         """Send no more of them."""
         ...
 
+    def hasten(self) -> None:
+        """Receive as fast as it is read from here on, whatever the allowance: it is not for one client alone."""
+        ...
+
     def whole(self) -> bytes | None:
         """Return all of the content if it has arrived, none of which may have been read; None if it has not."""
         ...
@@ -141,7 +153,11 @@ class Upstream(Protocol):
     """The way to one origin."""
 
     async def send(
-        self, request: Request, content: Source | None, interim: Callable[[Response], None] | None
+        self,
+        request: Request,
+        content: Source | None,
+        interim: Callable[[Response], None] | None,
+        allowance: Allowance | None = None,
     ) -> UpstreamResponse:
         """Send `request` (whose fields are those to send, without framing) and return the final response's head.
 
@@ -149,6 +165,7 @@ class Upstream(Protocol):
             request: the request; `content_length` and `has_content` say how its content is framed.
             content: the request content, read as the origin takes it; None when there is none.
             interim: called with each 1xx response in order; None to drop them.
+            allowance: asked whenever something of the response is received or read; None to receive as fast as is read.
 
         Raises:
             UpstreamError: no connection, no valid response, or no response in time.

@@ -57,6 +57,7 @@ class Http1Responder:
 
     #: A connection has one answer at a time, which waits in `send`.
     room = sys.maxsize
+    allowance = None
 
     def __init__(
         self, wire: Wire, request: Request | None, *, keep_alive: bool, may_stay: Callable[[], bool] = lambda: True

@@ -74,9 +74,11 @@ class Asking:
         ex.did("forward")
         mark, epoch = self._fence.mark, self._context.purges.current()
         origin = self._context.origins[ex.site.origin]
-        upstream = await origin.send(
-            forwarded_request(ex, fields), content, interim_to(ex) if ex.wants_answer else None
-        )
+        request, responder = forwarded_request(ex, fields), ex.responder
+        if ex.wants_answer:
+            upstream = await origin.send(request, content, interim_to(ex), responder.allowance)
+        else:
+            upstream = await origin.send(request, content, None)
         return self.received(ex, fields, upstream, mark, epoch)
 
     @staticmethod

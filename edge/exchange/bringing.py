@@ -78,6 +78,7 @@ class Bringing:
 
     @staticmethod
     async def _receive(assembly: Assembly, stretch: Stretch, forwarded: Forwarded) -> None:
+        forwarded.upstream.hasten()
         while data := await forwarded.upstream.read():
             stretch.add(data)
             assembly.wake()

@@ -158,6 +158,7 @@ class Filling:
         is_new_part: bool,
     ) -> Fill:
         start, end = (0, forwarded.upstream.content_length) if part is None else (part.start, part.end)
+        forwarded.upstream.hasten()
         fill = Fill(forwarded.upstream, writer, stored, start=start, end=end, is_kept=not ex.wants_answer)
 
         async def commit(end: int) -> bool:

@@ -77,7 +77,7 @@ def arrived(request: Request) -> tuple[Request, str] | bytes | Request:
 async def relay(context: Context, ex: Exchange, owner: Upstream) -> bool:
     """Answer with what the owner of the key answers; False, with nothing sent, when it cannot be reached."""
     try:
-        upstream = await owner.send(relayed_request(ex), None, interim_to(ex))
+        upstream = await owner.send(relayed_request(ex), None, interim_to(ex), ex.responder.allowance)
     except UpstreamError as error:
         context.telemetry.count(f"ring-{error.detail}")
         return False

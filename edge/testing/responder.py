@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from edge.errors import DownstreamClosed
-from edge.ports import Piece, Source
+from edge.ports import Allowance, Piece, Source
 from edge.semantics.messages import Response
 from edge.testing.pauses import Pauses
 
@@ -24,10 +24,12 @@ class RecordingResponder:
         began: set with the first octet of content.
         sends: what the client sends behind a 101.
         room: how much is to be sent at once.
+        allowance: what paces the receiving.
     """
 
     sends: Source
     room = sys.maxsize
+    allowance: Allowance | None = None
 
     def __init__(self, *, leaves_after: int | None = None, pauses: Pauses | None = None) -> None:
         self.takes = asyncio.Event()

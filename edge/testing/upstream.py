@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from edge.clock import Clock
 from edge.errors import EdgeError, UpstreamClosed
-from edge.ports import Source
+from edge.ports import Allowance, Source
 from edge.semantics.fields import FieldSection, Line
 from edge.semantics.messages import Request, Response
 from edge.tasks import spawn
@@ -79,7 +79,11 @@ class ScriptedUpstream:
         self.script = in_turn(answers)
 
     async def send(
-        self, request: Request, content: Source | None, interim: Callable[[Response], None] | None
+        self,
+        request: Request,
+        content: Source | None,
+        interim: Callable[[Response], None] | None,
+        allowance: Allowance | None = None,
     ) -> "ScriptedResponse":
         """Give the answer that the script has for `request`."""
         request_time = self.clock.now()
@@ -97,7 +101,7 @@ class ScriptedUpstream:
             await answer.head_after.wait()
         if answer.error is not None:
             raise answer.error
-        return ScriptedResponse(self, answer, request_time)
+        return ScriptedResponse(self, answer, request_time, is_paced=allowance is not None)
 
     async def switch(self, request: Request, interim: Callable[[Response], None] | None) -> "ScriptedResponse":
         """Give the answer that the script has for `request`."""
@@ -126,9 +130,9 @@ class ScriptedUpstream:
 
 
 class ScriptedResponse:
-    """The exchange's `UpstreamResponse`."""
+    """The exchange's `UpstreamResponse`; `is_paced` tells whether it is received as its client has room for it."""
 
-    def __init__(self, upstream: ScriptedUpstream, answer: Answer, request_time: float) -> None:
+    def __init__(self, upstream: ScriptedUpstream, answer: Answer, request_time: float, *, is_paced: bool) -> None:
         fields = FieldSection(answer.fields)
         length = answer.content_length
         if length is not None and b"content-length" not in fields:
@@ -140,6 +144,7 @@ class ScriptedResponse:
         self._upstream = upstream
         self._pieces = list(answer.content)
         self._has_arrived = self.has_ended = False
+        self.is_paced = is_paced
         self.written = b""
         upstream.open.add(self)
 
@@ -180,6 +185,10 @@ class ScriptedResponse:
     def end_writing(self) -> None:
         """Note that no more comes."""
         self.has_ended = True
+
+    def hasten(self) -> None:
+        """Note that it is not for one client alone."""
+        self.is_paced = False
 
     def close(self) -> None:
         """Drop the rest."""

@@ -12,13 +12,14 @@ from typing import Protocol, cast
 from edge.clock import Clock
 from edge.errors import EdgeError, InternalError, UpstreamClosed, UpstreamClosedEarly, UpstreamTimeout
 from edge.outbox import Outbox
-from edge.ports import Piece
+from edge.ports import Allowance, Piece
 from edge.semantics.messages import Request, Response
 from edge.tasks import spawn
 from edge.upstream.deadline import Deadline
+from edge.upstream.pacing import PacedProtocol
 from edge.upstream.parser import HEAD_LIMIT, LINES_LIMIT, ResponseParser
 from edge.upstream.request import ContentFraming, RequestContent
-from edge.upstream.response import OriginResponse
+from edge.upstream.response import HIGH_WATER, OriginResponse
 from edge.upstream.settings import Timeouts
 from edge.upstream.whole import Whole, WholeResponse, whole_response
 
@@ -64,6 +65,7 @@ class Connection(asyncio.Protocol):
         self._deadline = Deadline(self._timed_out)
         self._transport: asyncio.Transport | None = None
         self._is_paused = False
+        self._allowance: Allowance | None = None
         self._drained: asyncio.Future[None] | None = None
         # Of a request whose response has not begun: its method, and whether it may switch the protocol.
         self._awaited: tuple[bytes, bool] | None = None
@@ -87,11 +89,17 @@ class Connection(asyncio.Protocol):
         )
 
     async def exchange(
-        self, request: Request, head: bytes, content: RequestContent | None, interim: Interim | None
+        self,
+        request: Request,
+        head: bytes,
+        content: RequestContent | None,
+        interim: Interim | None,
+        allowance: Allowance | None = None,
     ) -> Received:
         """Send `request`, whose `head` is ready to send, and return its response once the final head has arrived.
 
         The connection must be usable.  A final head that arrives before all of `content` was sent stops the sending.
+        With an `allowance`, no more is received at once than it says, but for a little, without which nothing would begin.
 
         Raises:
             UpstreamClosedEarly: the connection had been used before and died without a byte of the response.
@@ -102,6 +110,9 @@ class Connection(asyncio.Protocol):
         """
         self._awaited = request.method, b"upgrade" in request.fields
         self._interim = interim
+        if allowance is not None:
+            self._allowance = allowance
+            self._receive_by(PacedProtocol(self))
         waiter: asyncio.Future[Received] = self._loop.create_future()
         self._waiter = waiter
         self._is_sent = content is None
@@ -182,6 +193,17 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.resume_reading()
 
+    def allowed(self) -> int:
+        """Return how many octets may be received at once."""
+        unread = 0 if self._response is None else self._response.unread
+        return HIGH_WATER if self._allowance is None else self._allowance(unread)
+
+    def hasten(self) -> None:
+        """Receive whatever there is at once, whatever the allowance."""
+        if self._allowance is not None:
+            self._allowance = None
+            self._receive_by(self)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
@@ -235,6 +257,14 @@ class Connection(asyncio.Protocol):
             self._drained.set_result(None)
         self._drained = None
 
+    def _receive_by(self, protocol: asyncio.BaseProtocol) -> None:
+        if (transport := self._transport) is not None:
+            # uvloop looks at what the protocol is only when reading begins.
+            transport.pause_reading()
+            transport.set_protocol(protocol)
+            if not self._is_paused:
+                transport.resume_reading()
+
     async def _send_content(self, content: RequestContent, length: int | None) -> None:
         """Send all of `content`, chunked when `length` is None; what goes wrong fails the exchange."""
         framing = ContentFraming(length)
@@ -270,7 +300,19 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         head, content, is_reusable, idle_timeout = whole
-        response = WholeResponse(head, content, self._request_time, self._clock.now())
+        request_time, response_time = self._request_time, self._clock.now()
+        response: Received
+        if self._allowance is None:
+            response = WholeResponse(head, content, request_time, response_time)
+        else:
+            response = OriginResponse(
+                head,
+                len(content),
+                request_time=request_time,
+                response_time=response_time,
+                whole=content,
+                allowance=self._allowance,
+            )
         self._finish(is_reusable=is_reusable, idle_timeout=idle_timeout)
         if answered is not None:
             answered(response)
@@ -318,6 +360,7 @@ class Connection(asyncio.Protocol):
             request_time=self._request_time,
             response_time=self._clock.now(),
             flow=self,
+            allowance=self._allowance,
         )
 
     def _finish(self, *, is_reusable: bool, idle_timeout: int | None) -> None:
@@ -328,6 +371,7 @@ class Connection(asyncio.Protocol):
             return
         if self._is_paused:
             self.resume()
+        self.hasten()
         self._deadline.clear()
         self.is_reused = True
         self.idle_timeout = idle_timeout

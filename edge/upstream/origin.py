@@ -7,6 +7,7 @@ from functools import partial
 from edge.clock import Clock
 from edge.errors import EdgeError, UpstreamClosedEarly, UpstreamConnectError, UpstreamError, UpstreamTimeout
 from edge.outbox import Outbox
+from edge.ports import Allowance
 from edge.semantics.messages import IDEMPOTENT_METHODS, Request
 from edge.tasks import spawn
 from edge.upstream.addresses import Addresses, Lookup, system_lookup
@@ -36,7 +37,13 @@ class Origin:
         self._outbox = Outbox()
         self._pool = Pool(self._connect, settings.limits, clock)
 
-    async def send(self, request: Request, content: RequestContent | None, interim: Interim | None) -> Received:
+    async def send(
+        self,
+        request: Request,
+        content: RequestContent | None,
+        interim: Interim | None,
+        allowance: Allowance | None = None,
+    ) -> Received:
         """Send `request` and return the final response's head, as the port says.
 
         An idempotent request without content is sent again, once and on a connection that has not been idle, when
@@ -45,11 +52,11 @@ class Origin:
         head = request_head(request, self.settings.authority)
         connection = await self._pool.acquire()
         try:
-            return await connection.exchange(request, head, content, interim)
+            return await connection.exchange(request, head, content, interim, allowance)
         except UpstreamClosedEarly:
             if content is not None or request.method not in IDEMPOTENT_METHODS:
                 raise
-        return await self._send_again(request, head, content, interim)
+        return await self._send_again(request, head, content, interim, allowance)
 
     async def switch(self, request: Request, interim: Interim | None) -> Received:
         """Send a request that asks for another protocol, on a connection of its own, as the port says."""
@@ -79,10 +86,15 @@ class Origin:
         _ = spawn(again(), name="upstream-again")
 
     async def _send_again(
-        self, request: Request, head: bytes, content: RequestContent | None, interim: Interim | None
+        self,
+        request: Request,
+        head: bytes,
+        content: RequestContent | None,
+        interim: Interim | None,
+        allowance: Allowance | None = None,
     ) -> Received:
         connection = await self._pool.acquire(fresh=True)
-        return await connection.exchange(request, head, content, interim)
+        return await connection.exchange(request, head, content, interim, allowance)
 
     def statistics(self) -> PoolStatistics:
         """Return how the connections are used."""

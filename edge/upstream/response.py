@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from edge.errors import EdgeError, UpstreamClosed
-from edge.ports import Piece
+from edge.ports import Allowance, Piece
 from edge.semantics.messages import Response
 
 #: Unread content above which the origin is made to wait, and below which it may go on, in octets.
@@ -40,16 +40,23 @@ class Flow(Protocol):
         """Send no more."""
         ...
 
+    def hasten(self) -> None:
+        """Receive whatever there is at once."""
+        ...
+
 
 class OriginResponse:
     """A head, and content to read; implements the exchange's `UpstreamResponse`.
 
     The connection is let go as soon as the last piece has arrived, not when it has been read.
+
+    Attributes:
+        unread: octets that have arrived and were not read.
     """
 
     __slots__ = (
-        "_ended", "_error", "_flow", "_paused", "_pieces", "_unread", "_waiter",
-        "content_length", "head", "request_time", "response_time",
+        "_allowance", "_ended", "_error", "_flow", "_paused", "_pieces", "_waiter",
+        "content_length", "head", "request_time", "response_time", "unread",
     )  # fmt: skip
 
     def __init__(
@@ -60,17 +67,22 @@ class OriginResponse:
         request_time: float,
         response_time: float,
         flow: Flow | None = None,
+        whole: bytes | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
-        """Begin with content from `flow`."""
+        """Begin with content from `flow`, or with the `whole` of it; `allowance` is told of what is unread."""
         self.head = head
         self.content_length = content_length
         self.request_time = request_time
         self.response_time = response_time
         self._flow = flow
-        self._pieces: deque[bytes] = deque()
-        self._unread = 0
+        self._allowance = allowance
+        self._pieces: deque[bytes] = deque((whole,) if whole else ())
+        self.unread = len(whole) if whole else 0
+        if allowance is not None:
+            allowance(self.unread)
         self._paused = False
-        self._ended = False
+        self._ended = whole is not None
         self._error: EdgeError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
@@ -85,6 +97,9 @@ class OriginResponse:
                 raise self._error
             if self._ended:
                 return b""
+            if self._paused:
+                # Whoever waits has room for what comes first, however little that is.
+                self._resume()
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
@@ -103,6 +118,17 @@ class OriginResponse:
         if self._flow is not None:
             self._flow.end_sending()
 
+    def hasten(self) -> None:
+        """Receive as fast as it is read from here on, as the port says."""
+        if (allowance := self._allowance) is None:
+            return
+        self._allowance = None
+        allowance(0)
+        if self._flow is not None:
+            self._flow.hasten()
+        if self._paused and self.unread <= LOW_WATER:
+            self._resume()
+
     def whole(self) -> bytes | None:
         """Return all of the content if it has arrived, none of which may have been read; None if it has not."""
         return b"".join(self._pieces) if self._ended else None
@@ -113,13 +139,17 @@ class OriginResponse:
             self.fail(UpstreamClosed("closed by the reader"))
             flow.abort()
         self._pieces.clear()
+        self.unread = 0
+        if self._allowance is not None:
+            self._allowance(0)
 
     def put(self, pieces: Iterable[bytes]) -> None:
         """Append content; the flow is paused while too much of it is unread."""
         for piece in pieces:
             self._pieces.append(piece)
-            self._unread += len(piece)
-        if self._unread > HIGH_WATER and not self._paused and self._flow is not None:
+            self.unread += len(piece)
+        has_room = self._allowance is None or self._allowance(self.unread) > 0
+        if (not has_room or self.unread > HIGH_WATER) and not self._paused and self._flow is not None:
             self._paused = True
             self._flow.pause()
         self._wake()
@@ -148,11 +178,16 @@ class OriginResponse:
                 joined.append(pieces.popleft())
                 length += len(joined[-1])
             piece = b"".join(joined)
-        self._unread -= len(piece)
-        if self._paused and self._unread <= LOW_WATER and self._flow is not None:
+        self.unread -= len(piece)
+        has_room = self._allowance is None or self._allowance(self.unread) > 0
+        if self._paused and has_room and self.unread <= LOW_WATER:
+            self._resume()
+        return piece
+
+    def _resume(self) -> None:
+        if self._flow is not None:
             self._paused = False
             self._flow.resume()
-        return piece
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

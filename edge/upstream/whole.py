@@ -69,6 +69,9 @@ class WholeResponse:
         """Return all of the content, none of which may have been read."""
         return self._content
 
+    def hasten(self) -> None:
+        """Do nothing: all of it is here."""
+
     def close(self) -> None:
         """Drop what was not read."""
         self._content = b""

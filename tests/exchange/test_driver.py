@@ -629,3 +629,26 @@ class TestClientCertificates:
         world = World(client_ca="/ca.pem", https_port=8443, purge_from=(ip_network("192.0.2.1"),))
         got = await world.get(method=method)
         assert (got.status, got.trace) == (308, ["redirect"])
+
+
+@pytest.mark.parametrize(
+    ("field", "method", "is_paced"),
+    [
+        pytest.param((b"cache-control", b"no-store"), b"GET", True, id="what is passed on"),
+        pytest.param((b"cache-control", b"no-store"), b"POST", True, id="the answer to a write"),
+        pytest.param(FRESH, b"GET", False, id="not what is stored, which others may wait for"),
+    ],
+)
+async def test_what_is_for_one_client_alone_is_received_as_it_has_room(world: World, field, method, is_paced) -> None:
+    more = asyncio.Event()
+    world.upstream.answers(Answer(fields=[field], content=[b"a", more, b"b"]))
+    responder = RecordingResponder()
+    responder.allowance = lambda _: 0
+    async with asyncio.TaskGroup() as group:
+        getting = group.create_task(world.get(responder=responder, method=method))
+        await responder.began.wait()
+        assert [response.is_paced for response in world.upstream.open] == [is_paced]
+        more.set()
+    assert getting.result().content == b"ab"
+    await world.settle()
+    world.assert_idle()

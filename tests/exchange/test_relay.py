@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -107,3 +108,18 @@ async def test_what_is_found_of_another_worker_is_an_answer_if_it_is_whole(answe
     others.is_there = True
     got = await world.get((b"range", b"bytes=2-4"))
     assert (len(others.worker.requests), got.content) == (asked, content)
+
+
+async def test_what_another_worker_answers_is_received_as_its_client_has_room():
+    others = Others()
+    others.is_there = True
+    more = asyncio.Event()
+    others.worker.answers(Answer(content=[b"a", more, b"b"]))
+    responder = RecordingResponder()
+    responder.allowance = lambda _: 0
+    async with asyncio.TaskGroup() as group:
+        getting = group.create_task(World(ring=others).get(responder=responder))
+        await responder.began.wait()
+        assert [response.is_paced for response in others.worker.open] == [True]
+        more.set()
+    assert getting.result().content == b"ab"

@@ -93,16 +93,24 @@ def resident(group: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-async def test_a_hundred_streams_without_a_window_take_no_memory_each(node):
-    path, size = "/bytes/large?_size=16MiB&_cache_control=max-age%3D3600&of=", 16 * MIB
+@pytest.mark.parametrize(
+    ("control", "initial", "most"),
+    [
+        pytest.param("max-age%3D3600", 0, 16 * MIB, id="stored"),
+        pytest.param("no-store", 0, 6 * MIB, id="passed on"),
+        pytest.param("no-store", 1, 6 * MIB, id="passed on, windows of an octet"),
+    ],
+)
+async def test_a_hundred_streams_without_a_window_take_no_memory_each(node, control, initial, most):
+    path, size = f"/bytes/large?_size=16MiB&_cache_control={control}&of=", 16 * MIB
     speaking = Speaking()
     try:
         async with client() as session:
 
             async def taken(of: str, streams: range) -> int:
-                """Return how much the node takes once streams have asked for a cold content, and it has arrived."""
+                """Return how much the node takes once streams have asked for a content, and what they take of it has arrived."""
                 peer = await speaking.peer(node.port)
-                await peer.greet((0x4, 0))
+                await peer.greet((0x4, initial))
                 lines = [*GET[:2], (b":authority", b"site.test"), (b":path", (path + of).encode())]
                 await peer.send(window_update(0, 1 << 24), *[only(stream, *lines) for stream in streams])
                 for _ in streams:
@@ -121,7 +129,7 @@ async def test_a_hundred_streams_without_a_window_take_no_memory_each(node):
     finally:
         await speaking.close()
     # The requests themselves take some megabytes, a piece for each would take 25.
-    assert together - alone < 16 * MIB
+    assert together - alone < most
 
 
 async def test_a_large_file_is_whole_by_tls_under_flow_control(tmp_path):

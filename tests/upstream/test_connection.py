@@ -359,7 +359,7 @@ async def test_slow_reader_makes_the_origin_wait(serving):
         received += len(piece)
         for _ in range(20):
             await asyncio.sleep(0)
-            most = max(most, response._unread)
+            most = max(most, response.unread)
         assert len(piece) <= 1024 * 1024
     assert received == total
     # One read of the socket may come on top of what makes the connection pause.

@@ -23,6 +23,9 @@ class RecordedFlow:
     def abort(self) -> None:
         self.calls.append("abort")
 
+    def hasten(self) -> None:
+        self.calls.append("hasten")
+
 
 @pytest.fixture
 def flow():
@@ -119,3 +122,51 @@ async def test_close_after_the_end_does_nothing_to_the_connection(response, flow
     response.close()
     assert flow.calls == []
     assert await response.read() == b""
+
+
+async def test_flow_pauses_once_there_is_no_room_and_goes_on_for_whoever_waits(flow):
+    told = []
+
+    def allowance(ahead):
+        told.append(ahead)
+        return 3 - ahead
+
+    response = OriginResponse(
+        Response(200, FieldSection()), None, request_time=1.0, response_time=2.0, flow=flow, allowance=allowance
+    )
+    response.put([b"ab"])
+    assert flow.calls == []
+    response.put([b"c"])
+    assert (flow.calls, told[-1]) == (["pause"], 3)
+    # There is room again as soon as it has been read.
+    assert await response.read() == b"abc"
+    assert (flow.calls, told[-1]) == (["pause", "resume"], 0)
+    told.clear()
+    response.put([b"defg"])
+    async with asyncio.TaskGroup() as group:
+        assert await response.read() == b"defg"
+        response.put([b"hijkl"])
+        response.hasten()
+        assert flow.calls[4:] == ["pause", "hasten", "resume"]
+        told.clear()
+        assert await response.read() == b"hijkl"
+        reading = group.create_task(response.read())
+        await asyncio.sleep(0)
+        response.put([b"m"])
+    assert (reading.result(), told) == (b"m", [])
+
+
+async def test_whoever_waits_is_given_something_however_little_room_there_is(flow):
+    response = OriginResponse(
+        Response(200, FieldSection()), None, request_time=1.0, response_time=2.0, flow=flow, allowance=lambda _: 0
+    )
+    response.put([b"a"])
+    assert await response.read() == b"a"
+    assert flow.calls == ["pause"]
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(response.read())
+        await asyncio.sleep(0)
+        assert flow.calls == ["pause", "resume"]
+        response.put([b"b"])
+    assert reading.result() == b"b"
+    assert flow.calls == ["pause", "resume", "pause"]

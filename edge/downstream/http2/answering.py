@@ -19,10 +19,14 @@ from edge.downstream.http2.stream import Stream
 from edge.downstream.http2.streams import Streams
 from edge.errors import DownstreamClosed, DownstreamError
 from edge.ports import Piece
+from edge.semantics.messages import Request
 from edge.tasks import spawn
 
 if TYPE_CHECKING:
     from edge.downstream.listener import Handle, Listener
+
+# The requests in progress on a connection have so many octets of fields and paths: a hundred with 6 KiB each.
+_MOST_FIELDS = 640 << 10
 
 
 class Answering:
@@ -70,7 +74,12 @@ class Answering:
                 self._send_ready(stream, early or asked.priority, bytes(block), body)
                 self._progressed()
                 return
-        self._spawn(self._opened(stream, early or asked.priority), asked, ends=ends)
+        held = _octets(asked.head.request)
+        if self._streams.fields + held > _MOST_FIELDS:
+            # RFC 9113 §8.7: it may be asked again.
+            raise StreamFault(ErrorCode.REFUSED_STREAM, "fields-held")
+        self._streams.fields += held
+        self._spawn(self._opened(stream, early or asked.priority), asked, ends=ends, held=held)
 
     def leave(self, stream: Stream) -> None:
         """Forget a stream whose content has ended, if its answer has too."""
@@ -118,14 +127,16 @@ class Answering:
         self._sender.head(stream, block)
         self._sender.content(stream, body, ends=True)
 
-    def _spawn(self, stream: Stream, asked: Asked | DownstreamError, *, ends: bool) -> None:
+    def _spawn(self, stream: Stream, asked: Asked | DownstreamError, *, ends: bool, held: int = 0) -> None:
         head = None if isinstance(asked, DownstreamError) else asked.head
         method = b"GET" if head is None else head.request.method
         responder = Http2Responder(stream, self._sender, method, date=self._listener.date, reset=self._reset)
         stream.content = self._content(stream, head, responder.go_on, is_complete=ends)
-        _ = spawn(self._answer(stream, asked, responder), name="http2")
+        _ = spawn(self._answer(stream, asked, responder, held), name="http2")
 
-    async def _answer(self, stream: Stream, asked: Asked | DownstreamError, responder: Http2Responder) -> None:
+    async def _answer(
+        self, stream: Stream, asked: Asked | DownstreamError, responder: Http2Responder, held: int
+    ) -> None:
         listener = self._listener
         try:
             if isinstance(asked, DownstreamError):
@@ -136,6 +147,7 @@ class Answering:
             pass
         finally:
             stream.is_answered = True
+            self._streams.fields -= held
             if stream.is_gone:
                 self._streams.orphans -= 1
             elif responder.is_finished:
@@ -154,3 +166,9 @@ class Answering:
     ) -> StreamContent:
         took = partial(self._inflow.took, stream)
         return StreamContent(head, self._listener.limits, go_on=go_on, took=took, is_complete=is_complete)
+
+
+def _octets(request: Request) -> int:
+    """Return how much a request takes as long as it is not answered."""
+    target = request.target
+    return len(target.path) + len(target.query or b"") + sum(len(name) + len(value) for name, value in request.fields)

@@ -1,6 +1,7 @@
 """One answer on its way to the client: an exchange `Responder` over a stream (RFC 9113 §8.1)."""
 
 from collections.abc import Callable
+from functools import partial
 
 from edge.downstream.http2.encoding import encode_response, final_block
 from edge.downstream.http2.frames import LARGEST_WINDOW, ErrorCode
@@ -8,7 +9,7 @@ from edge.downstream.http2.priority import parse_priority
 from edge.downstream.http2.sending import Sender
 from edge.downstream.http2.stream import Stream
 from edge.errors import DownstreamClosed, InternalError
-from edge.ports import Piece, Source
+from edge.ports import Allowance, Piece, Source
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Response, may_have_content
 
@@ -42,9 +43,10 @@ class Http2Responder:
         self.is_finished = False
 
     def interim(self, response: Response) -> None:
-        """Send a 1xx response."""
+        """Send a 1xx response; dropped for a client that does not read."""
         self._stream.check()
-        if response.status not in _NOT_FORWARDED:
+        # RFC 9110 §15.2 has proxies forward them.  This is a gateway, and who is so far behind has no use for a hint.
+        if response.status not in _NOT_FORWARDED and not self._sender.is_paused:
             self._sender.head(self._stream, encode_response(response.status, response.fields))
 
     def switch(self, response: Response) -> Source:
@@ -71,6 +73,11 @@ class Http2Responder:
     def room(self) -> int:
         """How much may be sent at once."""
         return self._sender.room(self._stream) if self._sends_content else LARGEST_WINDOW
+
+    @property
+    def allowance(self) -> Allowance:
+        """What paces the receiving of content that is passed on."""
+        return partial(self._sender.allow, self._stream)
 
     async def wait_room(self) -> None:
         """Wait until it is time for more."""

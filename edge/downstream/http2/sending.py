@@ -137,6 +137,24 @@ class Sender:
             return max(min(could, ENOUGH), 0)
         return spare
 
+    def allow(self, stream: Stream, ahead: int) -> int:
+        """Note what was received for a stream and does not wait here yet; return how much more may be, none if not positive.
+
+        What arrives from an origin cannot be let go of, so all that is received counts at once, whatever the windows.
+        """
+        stream.ahead = ahead
+        held = self._held() + sum(each.ahead for each in self._streams.values())
+        own = ahead if stream.is_kept_anyway else ahead + stream.unsent
+        spare, could = _MOST_HELD - held, min(stream.window - own, self.window)
+        if self.is_paused or could <= 0:
+            return spare
+        if own == held:
+            return LARGEST_WINDOW
+        first = self._first()
+        if first is None or (stream.turn or self._turn(stream, self._turns_given + 1)) <= self._turns[0]:
+            return max(spare, could)
+        return spare
+
     @property
     def has_room(self) -> bool:
         """Whether a small content that was read for one client may wait."""

@@ -33,6 +33,7 @@ class Stream:
         receive_window: octets of content that it may send.
         credit: octets that were read and not yet given back to it.
         unsent: octets of the answer that wait.
+        ahead: octets of it that were received from the origin and do not wait here yet.
         is_kept_anyway: whether they are in memory for others too, so that it is not this one that holds them.
         wants: whether there is more for it that waits for room.
         is_next: whether its turn has come; while it has not, what waits is all that is read for it.
@@ -44,7 +45,7 @@ class Stream:
     """
 
     __slots__ = (
-        "_pieces", "_waiter", "content", "credit", "has_ended", "id", "is_answered", "is_ending", "is_gone",
+        "_pieces", "_waiter", "ahead", "content", "credit", "has_ended", "id", "is_answered", "is_ending", "is_gone",
         "is_kept_anyway", "is_next", "pace", "priority", "receive_window", "turn", "unsent", "wants", "window",
     )  # fmt: skip
 
@@ -56,7 +57,7 @@ class Stream:
         self.window = window
         self.receive_window = WINDOW
         self.credit = 0
-        self.unsent = 0
+        self.unsent = self.ahead = 0
         self.turn: Turn | None = None
         self.is_ending = self.has_ended = self.is_answered = self.is_gone = self.is_next = False
         self.is_kept_anyway = self.wants = False

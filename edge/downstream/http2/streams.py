@@ -21,16 +21,18 @@ class Streams:
         last: the highest number so far.
         opened: how many there have been.
         orphans: answers that are worked on although their stream is gone.
+        fields: octets of the fields and paths of requests in progress.
         early: priorities of streams that have not begun (RFC 9218 §7.1).
     """
 
-    __slots__ = ("_gaps", "_resets", "early", "last", "open", "opened", "orphans")
+    __slots__ = ("_gaps", "_resets", "early", "fields", "last", "open", "opened", "orphans")
 
     def __init__(self) -> None:
         self.open: dict[int, Stream] = {}
         self.last = 0
         self.opened = 0
         self.orphans = 0
+        self.fields = 0
         self.early: dict[int, Priority] = {}
         # Whether it was we who reset a stream.
         self._resets: OrderedDict[int, bool] = OrderedDict()

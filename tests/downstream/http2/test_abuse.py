@@ -99,6 +99,34 @@ async def test_a_flood_ends_in_goaway_and_is_counted(speaking, sent, token):
     assert len(handler.heard) <= 100
 
 
+async def test_requests_in_progress_hold_so_many_fields_and_no_more(speaking):
+    handler = Hearing()
+    peer = await speaking.to(handler)
+    large = [(b"x%d" % number, b"y" * 7000) for number in range(2)]
+    for stream in range(1, 201, 2):
+        await peer.send(headers(stream, *large))
+    assert await peer.pong()
+    refused = [stream for stream, answer in peer.answers.items() if answer.reset == ErrorCode.REFUSED_STREAM]
+    # 640 KiB are those of 46.
+    assert refused == [*range(93, 201, 2)]
+    assert speaking.counted == ["http2-fields-held"] * len(refused)
+    await peer.send(headers(201))
+    handler.gate.set()
+    assert (await peer.answer(201)).status == 200
+    await peer.send(headers(203, *large))
+    assert (await peer.answer(203)).status == 200
+
+
+async def test_a_hundred_requests_with_large_cookies_are_all_taken(speaking):
+    handler = Hearing()
+    peer = await speaking.to(handler)
+    for stream in range(1, 201, 2):
+        await peer.send(headers(stream, (b"cookie", b"c" * 5000), (b"user-agent", b"u" * 500)))
+    handler.gate.set()
+    for stream in range(1, 201, 2):
+        assert (await peer.answer(stream)).status == 200
+
+
 async def test_an_answer_that_nobody_wants_any_more_counts_until_it_is_over(speaking):
     handler = Hearing()
     peer = await speaking.to(handler, Limits(streams=3))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.downstream.http2.content import StreamContent
-from edge.downstream.http2.frames import DATA, HEADER_SIZE, LARGEST_WINDOW, unpack_header
+from edge.downstream.http2.frames import DATA, HEADER_SIZE, HEADERS, LARGEST_WINDOW, unpack_header
 from edge.downstream.http2.priority import DEFAULT, Priority
 from edge.downstream.http2.responder import Http2Responder
 from edge.downstream.http2.sending import Sender
@@ -25,6 +25,8 @@ PIECE = 256 << 10
 MOST = (640 << 10) + (64 << 10) + PIECE
 #: The same while the client has room for all of it.
 MOST_MOVING = (10 << 20) + PIECE
+#: What each stream may have received beside that, however little room there is.
+LEAST = 4 << 10
 CONTENT = bytes(range(256)) * 3000
 
 
@@ -35,6 +37,7 @@ class Taken(asyncio.Transport):
         super().__init__()
         self.contents: dict[int, bytearray] = {}
         self.order: list[int] = []
+        self.heads = 0
         self._rest = b""
 
     def write(self, data) -> None:
@@ -47,6 +50,7 @@ class Taken(asyncio.Transport):
             if kind == DATA:
                 self.contents.setdefault(stream, bytearray()).extend(self._rest[HEADER_SIZE:end])
                 self.order.append(stream)
+            self.heads += kind == HEADERS
             self._rest = self._rest[end:]
 
     def writelines(self, pieces) -> None:
@@ -75,6 +79,31 @@ class Octets:
         self._end = self._at
 
 
+class Passed:
+    """CONTENT on its way from an origin that sends all of it at once: what has been received cannot be let go of."""
+
+    def __init__(self, responder: Http2Responder) -> None:
+        self._allowance = responder.allowance
+        self._unread, self._at, self._may_receive = b"", 0, True
+        self.receive()
+
+    def receive(self) -> None:
+        while self._may_receive and self._at < len(CONTENT):
+            size = min(max(self._allowance(len(self._unread)), LEAST), PIECE)
+            self._unread += CONTENT[self._at : self._at + size]
+            self._at += len(CONTENT[self._at : self._at + size])
+            self._may_receive = self._allowance(len(self._unread)) > 0 and len(self._unread) <= PIECE
+
+    async def read(self) -> bytes:
+        if not self._unread:
+            await asyncio.sleep(0)
+            self._may_receive = True
+            self.receive()
+        piece, self._unread = self._unread, b""
+        self._may_receive = self._allowance(0) > 0
+        return piece
+
+
 class Sending:
     """A sender, and answers that are read as they go out."""
 
@@ -87,14 +116,36 @@ class Sending:
         self.asked = self.most = 0
 
     def answer(self, size: int, priority: Priority = DEFAULT) -> Stream:
+        stream, responder = self.opened(priority)
+        _ = spawn(self._answer(responder, size), name="answer")
+        return stream
+
+    def opened(self, priority: Priority = DEFAULT) -> tuple[Stream, Http2Responder]:
         self.asked += 1
         number = 2 * self.asked - 1
         stream = Stream(number, self.sender.initial_window, priority, Limits())
         stream.content = StreamContent(None, Limits(), go_on=lambda: None, took=lambda _: None, is_complete=True)
         self.streams[number] = stream
-        responder = Http2Responder(stream, self.sender, b"GET", date=lambda: b"now", reset=lambda *_: None)
-        _ = spawn(self._answer(responder, size), name="answer")
+        return stream, Http2Responder(stream, self.sender, b"GET", date=lambda: b"now", reset=lambda *_: None)
+
+    def passing(self, priority: Priority = DEFAULT) -> Stream:
+        stream, responder = self.opened(priority)
+        _ = spawn(self._pass(responder), name="passing")
         return stream
+
+    async def _pass(self, responder: Http2Responder) -> None:
+        try:
+            source = Passed(responder)
+            self.look()
+            responder.start(Response(200, FieldSection()), len(CONTENT))
+            await responder.wait_room()
+            while piece := await source.read():
+                sending, piece = responder.send(piece), b""
+                await sending
+                self.look()
+            responder.finish()
+        except DownstreamClosed:
+            pass
 
     async def _answer(self, responder: Http2Responder, size: int) -> None:
         source = Reading(responder, lambda start, end: Octets(self.gate, size, start, end), 0, len(CONTENT))
@@ -114,7 +165,7 @@ class Sending:
             stream.drop()
 
     def look(self) -> None:
-        self.most = max(self.most, sum(stream.unsent for stream in self.streams.values()))
+        self.most = max(self.most, sum(stream.unsent + stream.ahead for stream in self.streams.values()))
 
     async def settle(self) -> None:
         """Let everything run that need not wait for a window: each turn sends or reads something."""
@@ -320,3 +371,84 @@ async def test_ten_fast_streams_read_nothing_twice():
     streams = [sending.answer(64 << 10) for _ in range(10)]
     await sending.end(streams)
     assert Octets.opened == 10
+
+
+def most_passed(streams: int) -> int:
+    # What is received first, and what is received when that is to be sent.
+    return MOST + 2 * LEAST * streams
+
+
+@pytest.mark.parametrize("initial", [0, 1, 65_535])
+async def test_what_is_passed_on_is_received_as_there_is_room_for_it(initial):
+    sending = Sending()
+    sending.sender.set_initial_window(initial)
+    streams = [sending.passing() for _ in range(100)]
+    await sending.settle()
+    assert 0 < sending.most <= most_passed(100)
+    last = streams[-1]
+    sending.sender.widen(None, LARGEST_WINDOW >> 1)
+    sending.sender.widen(last, len(CONTENT))
+    for _ in range(2000):
+        if last.id not in sending.streams:
+            break
+        await asyncio.sleep(0)
+    assert sending.transport.contents[last.id] == CONTENT
+    assert sending.most <= most_passed(100)
+    await sending.end(streams)
+
+
+async def test_a_client_with_windows_that_does_not_read_makes_nobody_receive_for_it():
+    sending = Sending()
+    sending.sender.set_initial_window(1 << 24)
+    sending.sender.widen(None, 1 << 30)
+    sending.sender.is_paused = True
+    streams = [sending.passing() for _ in range(100)]
+    await sending.settle()
+    assert 0 < sending.most <= most_passed(100)
+    await sending.end(streams)
+
+
+async def test_for_one_stream_that_has_a_window_there_is_plenty():
+    sending = Sending()
+    stream, responder = sending.opened()
+    assert responder.allowance(0) == LARGEST_WINDOW
+    sending.sender.is_paused = True
+    assert 0 < responder.allowance(0) < MOST
+    sending.reset(stream)
+
+
+async def replay_passed(initial: int, asked: int, steps) -> None:
+    sending = Sending()
+    sending.sender.set_initial_window(initial)
+    streams = [sending.passing() for _ in range(asked)]
+    for each in steps:
+        if each[0] == "ask":
+            streams.append(sending.passing(each[2]))
+        else:
+            await step(sending, streams, *each)
+        sending.look()
+    await sending.end(streams)
+    for stream in streams:
+        assert sending.transport.contents[stream.id] == CONTENT
+    assert sending.most <= MOST_MOVING + 2 * LEAST * len(streams)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from([0, 1, 65_535, 1 << 20]), st.integers(0, 30), STEPS)
+def test_whatever_happens_all_that_is_passed_on_comes(initial, asked, steps):
+    asyncio.run(replay_passed(initial, asked, steps))
+
+
+async def test_an_interim_response_is_not_held_for_a_client_that_does_not_read():
+    sending = Sending()
+    stream, responder = sending.opened()
+    hints = Response(103, FieldSection([(b"link", b"</a>")]))
+    sending.sender.is_paused = True
+    responder.interim(hints)
+    sending.sender.is_paused = False
+    sending.sender.flush()
+    assert sending.transport.heads == 0
+    responder.interim(hints)
+    sending.sender.flush()
+    assert sending.transport.heads == 1
+    sending.reset(stream)
