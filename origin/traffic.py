@@ -36,7 +36,8 @@ async def by_key(edge: str, say: Callable[[str], object]) -> AsyncIterator[None]
             running.append(loop.create_task(_ask(edge)))
 
     loop, before = asyncio.get_running_loop(), termios.tcgetattr(terminal)
-    tty.setcbreak(terminal)  # a key at a time; Ctrl-C is still a signal
+    # A key at a time; Ctrl-C is still a signal.  What was typed before is not dropped.
+    tty.setcbreak(terminal, termios.TCSADRAIN)
     loop.add_reader(terminal, pressed)
     try:
         yield
