@@ -110,8 +110,11 @@ class Log:
         active, done = self._active, 0
         at, end = (active.tail, active.size) if active is not None else (0, 0)
         records: list[bytes] = []
+        before: Entry | None = None
         for given in entries:
-            entry = self._trimmed(transaction, given)
+            is_held = before is not None and _holds_all_of(before, given)
+            before = given
+            entry = given if is_held else self._trimmed(transaction, given)
             if entry.kind is not None and at + entry.size > end:
                 break
             done += 1
@@ -206,10 +209,12 @@ def apply(
         case Kind.FORGOTTEN:
             index.drop_chunk(transaction, entry.generation, entry.offset)
         case Kind.HEAD if outline is not None:
-            heads = index.heads_in(transaction, entry.key_hash)
-            heads, gone = with_head(heads, HeadRef(entry.generation, outline.variant, place))
+            there = index.heads_in(transaction, entry.key_hash)
+            heads, gone = with_head(there, HeadRef(entry.generation, outline.variant, place))
             index.put_heads(transaction, entry.key_hash, heads)
-            index.put_pin(transaction, entry.generation, charge_of(outline))
+            if there or outline.pinned:
+                # Of a key without heads, nothing was pinned.
+                index.put_pin(transaction, entry.generation, charge_of(outline))
             return gone
         case Kind.REMOVED:
             generation = None if entry.generation == EVERY_GENERATION else entry.generation
@@ -219,6 +224,17 @@ def apply(
         case _:
             index.forget(transaction, entry.generation)
     return []
+
+
+def _holds_all_of(chunk: Entry, entry: Entry) -> bool:
+    """Return whether what was indexed just before is the content, all of it, that the head in `entry` speaks of."""
+    return (
+        chunk.kind is Kind.CHUNK
+        and entry.stored is not None
+        and chunk.generation == entry.generation
+        and chunk.offset == 0
+        and entry.stored.ranges == ((0, len(chunk.body)),)
+    )
 
 
 def _groups(records: list[bytes]) -> list[bytes]:

@@ -1,10 +1,10 @@
 """Plain integers and fixed buckets: what one exchange costs to count is a dictionary look-up and some additions."""
 
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, repeat
 from operator import add
 from typing import final
 
@@ -27,10 +27,13 @@ class Histogram:
 
     def observe(self, values: Sequence[float], times: int = 1) -> None:
         """Count values, each so many `times`."""
-        buckets = self.buckets
-        for seconds in values:
-            buckets[bisect_left(SECONDS, seconds)] += times
-        self.sum += sum(values) * times
+        self.observe_all(Counter(map(bisect_left, repeat(SECONDS), values)), sum(values), times)
+
+    def observe_all(self, buckets: Mapping[int, int], total: float, times: int) -> None:
+        """Count values of which there are so many in each of the `buckets`, `total` seconds together, each so many `times`."""
+        for at, count in buckets.items():
+            self.buckets[at] += count * times
+        self.sum += total * times
 
     def add(self, other: "Histogram") -> None:
         """Add the counts of another."""
@@ -86,8 +89,15 @@ class Counters:
         series = self._known.get(key) or self._new_series(key)
         series.requests += count
         series.bytes += sum([each.bytes_out for each in records]) * times
-        series.duration.observe([each.seconds for each in records], times)
-        self.first_byte.observe([each.first_byte_seconds for each in records], times)
+        durations = [each.seconds for each in records]
+        firsts = [each.first_byte_seconds for each in records]
+        buckets, total = Counter(map(bisect_left, repeat(SECONDS), durations)), sum(durations)
+        series.duration.observe_all(buckets, total, times)
+        if firsts == durations:
+            # As it is where an answer was written at once.
+            self.first_byte.observe_all(buckets, total, times)
+        else:
+            self.first_byte.observe(firsts, times)
         if record.detail:
             self._add_named(self.reasons, record.detail, count)
         self.add_origin(records, times)

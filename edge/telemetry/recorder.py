@@ -15,7 +15,7 @@ from edge.telemetry.windows import Windows
 
 RING_CAPACITY = 1000
 # So many different answers are tallied, and so many exchanges wait, before they are counted.
-_MOST_TALLIES = _MOST_WAITING = 1000
+_MOST_TALLIES, _MOST_WAITING = 1000, 100
 
 
 class _Tally:

@@ -186,7 +186,7 @@ class ResponseParser:
                 is_coded = True
             elif name in {b"connection", b"keep-alive"}:
                 options.append(value)
-        may_stay, self.idle_timeout = connection_options(options)
+        may_stay, self.idle_timeout = connection_options(tuple(options))
         self.is_reusable = is_http_1_1 and may_stay
         self.head = head
         if not may_have_content(self._method, head.status) or self.content_length == 0:

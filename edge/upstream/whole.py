@@ -5,6 +5,7 @@ every framing but one Content-Length, is left to the parser, which decides alone
 """
 
 import re
+from functools import lru_cache
 
 from edge.errors import UpstreamClosed
 from edge.ports import Piece
@@ -111,11 +112,13 @@ def whole_response(method: bytes, data: bytes, *, lines: int, octets: int) -> Wh
                 return None
     if len(data) - end - 4 != length or not may_have_content(method, status[0]):
         return None
-    is_reusable, idle_timeout = connection_options(options) if options else (True, None)
+    is_reusable, idle_timeout = connection_options(tuple(options)) if options else (True, None)
     return Response(status[0], FieldSection(section), status[1]), data[end + 4 :], is_reusable, idle_timeout
 
 
-def connection_options(values: list[bytes]) -> tuple[bool, int | None]:
+# The few things that origins say.
+@lru_cache(maxsize=256)
+def connection_options(values: tuple[bytes, ...]) -> tuple[bool, int | None]:
     """Return whether Connection and Keep-Alive let a connection live, and for how many seconds if they say."""
     is_reusable, idle_timeout = True, None
     for value in values:
