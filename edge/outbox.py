@@ -1,12 +1,15 @@
 """What is sent when the event loop has heard all that has arrived in its turn.
 
 To send is to wake whoever waits for it on another core, which costs more than the sending when it happens for each answer:
-a peer that finds several at once does not sleep in between.  Under load that is a third of the time of a miss.
+a peer that finds several at once does not sleep in between.  Under load, misses and passes are a third faster by that.
 """
 
 import asyncio
+import logging
 
 from edge.ports import Piece
+
+log = logging.getLogger("edge")
 
 # More is sent at once: it is no longer the waking that counts, and what waits is in memory.
 _MOST = 256 << 10
@@ -40,5 +43,11 @@ class Outbox:
             return
         waiting, self.waiting, self._size = self.waiting, [], 0
         for transport, data in waiting:
-            if not transport.is_closing():
+            if transport.is_closing():
+                continue
+            try:
                 transport.write(data)
+            except Exception:
+                # What the others are owed must not be lost with it.
+                log.exception("octets could not be sent")
+                transport.abort()

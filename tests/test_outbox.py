@@ -56,6 +56,17 @@ async def test_much_is_sent_at_once(pair):
     assert heard(end).startswith(b"a\0")
 
 
+async def test_who_cannot_be_sent_to_is_given_up_and_holds_up_nobody(pair, caplog):
+    outbox, (one, first), (two, second) = Outbox(), await pair(), await pair()
+    one.write_eof()
+    outbox.put(one, b"a")
+    outbox.put(two, b"b")
+    outbox.flush()
+    assert (heard(first), heard(second)) == (b"", b"b")
+    assert one.is_closing()
+    assert "could not be sent" in caplog.text
+
+
 async def test_who_is_gone_holds_up_nobody(pair):
     outbox, (one, first), (two, second) = Outbox(), await pair(), await pair()
     outbox.put(one, b"a")

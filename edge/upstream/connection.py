@@ -152,6 +152,7 @@ class Connection(asyncio.Protocol):
         self._is_sent = True
         self._request_time = self._clock.now()
         if self._transport is not None:
+            # Nothing else is sent on it before the response.
             self._outbox.put(self._transport, head)
         self._deadline.set(self._timeouts.first_byte)
 

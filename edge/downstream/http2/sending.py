@@ -4,8 +4,8 @@ Frames that no window holds back are written in the order in which they come.  C
 the most urgent stream first, one of equal urgency after the other, or in turns where they are incremental (RFC 9218
 §10), and no more than the client has room for.
 
-What waits for that is bounded by stream, and for all of them together: low where it has to wait for the client.  What lies in the memory tier does not count: it
-is there anyway.
+What waits for that is bounded by stream, and for all of them together: low where it has to wait for the client.  What
+lies in the memory tier does not count: it is there anyway.
 """
 
 import asyncio
