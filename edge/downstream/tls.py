@@ -50,6 +50,9 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         self._hello: bytearray | None = bytearray()
         self._app: asyncio.Protocol | None = None
         self._deadline = _NEVER
+        # While what has arrived is dealt with, what is answered waits, to be sent with one call: tickets and the first
+        # response, or the last one and close_notify.
+        self._is_holding = False
         self._answered = 0
         self._has_begun = False
         self._is_reading = True
@@ -75,9 +78,10 @@ class Tls(asyncio.Protocol, asyncio.Transport):
                 return
             if _ACME_TLS in data:
                 self._contexts.for_authority(self._ssl)
+        self._is_holding = True
         for at in range(0, len(data), _SLICE):
             if self._is_deaf:
-                return
+                break
             self._incoming.write(data[at : at + _SLICE])
             if self._app is None:
                 if self._hello is not None:
@@ -85,6 +89,7 @@ class Tls(asyncio.Protocol, asyncio.Transport):
                 self._shake_hands()
             if self._app is not None:
                 self._deliver()
+        self._send()
 
     def eof_received(self) -> bool:
         """Keep a half-closed connection open while an answer is owed."""
@@ -179,7 +184,7 @@ class Tls(asyncio.Protocol, asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         """Return how many encrypted octets wait."""
-        return self._raw.get_write_buffer_size()
+        return self._raw.get_write_buffer_size() + self._outgoing.pending
 
     def can_write_eof(self) -> bool:
         """Return that one direction can be closed (RFC 8446 §6.1)."""
@@ -215,6 +220,7 @@ class Tls(asyncio.Protocol, asyncio.Transport):
     def abort(self) -> None:
         """Break the connection off, without close_notify, so that nothing passes for whole."""
         self._is_closing = self._is_deaf = True
+        self._send()
         self._raw.abort()
 
     # The handshake.
@@ -240,7 +246,7 @@ class Tls(asyncio.Protocol, asyncio.Transport):
                 self._shake_hands()
                 return
             # What waits to be sent now is the alert.
-            self._flush()
+            self._send()
             self._end_handshake(failure(error))
             self._is_deaf = True
             self._raw.close()
@@ -278,29 +284,29 @@ class Tls(asyncio.Protocol, asyncio.Transport):
     def _deliver(self) -> None:
         """Pass on what can be decrypted."""
         app = cast("asyncio.Protocol", self._app)
+        held = 0
         try:
             while self._is_reading and not self._is_deaf:
+                held = self._outgoing.pending
                 data = self._ssl.read(_PIECE)
                 if not data:
                     self._has_peer_ended = self._is_deaf = True
                     if not app.eof_received():
                         self.close()
                     return
-                self._flush_answers()
+                self._flush_answers(held)
                 app.data_received(data)
                 if not self._incoming.pending and not self._ssl.pending():
                     break
         except ssl.SSLWantReadError:
-            pass
+            self._flush_answers(held)
         except ssl.SSLError:
             self._break()
-            return
-        self._flush_answers()
 
-    def _flush_answers(self) -> None:
-        """Send what OpenSSL answers by itself: a key update to one, an alert to a renegotiation."""
-        if self._outgoing.pending:
-            self._answered += self._outgoing.pending
+    def _flush_answers(self, held: int) -> None:
+        """Send what OpenSSL answers by itself: a key update to one, an alert to a renegotiation; `held` waited before."""
+        if self._outgoing.pending > held:
+            self._answered += self._outgoing.pending - held
             self._flush()
             if self._answered > _MOST_ANSWERS:
                 self._break()
@@ -308,15 +314,21 @@ class Tls(asyncio.Protocol, asyncio.Transport):
     def _break(self) -> None:
         """Send the alert that OpenSSL has made, if any, and reset."""
         self._listener.count(BROKEN)
-        self._flush()
+        self._send()
         self.abort()
 
     def _say_goodbye(self) -> None:
         with suppress(ssl.SSLError):
             # Raises because the client has not said goodbye yet; ours is on its way then.
             self._ssl.unwrap()
-        self._flush()
+        self._send()
 
     def _flush(self) -> None:
+        """Send what waits, or let it wait for more to be sent with it."""
+        if not self._is_holding or self._outgoing.pending > _PIECE:
+            self._send()
+
+    def _send(self) -> None:
+        self._is_holding = False
         if self._outgoing.pending and not self._raw.is_closing():
             self._raw.write(self._outgoing.read())
