@@ -165,7 +165,9 @@ class Reader:
         def read() -> Piece:
             raw = memoryview(chunk.segment.read(chunk.place.offset, chunk.place.length))
             body_of(raw, chunk.segment.tag, Kind.CHUNK, key_hash, generation, chunk.start)
-            return _window(raw, chunk, offset, end)
+            window = _window(raw, chunk, offset, end)
+            # The chunk is not to stay in memory for the sake of a part that waits for a slow client.
+            return window if 2 * len(window) >= len(raw) else bytes(window)
 
         window = await self._in_thread(read)
         chunk.segment.verified(chunk.place.offset)

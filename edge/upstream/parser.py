@@ -141,6 +141,8 @@ class ResponseParser:
             raise UpstreamProtocolError("the head has too many field lines")
         if is_whole:
             self._read_head()
+            # It may be the first of the content as well, which the whole response would hold on to.
+            self._raw = b""
         return data[end - seen :]
 
     def _feed_llhttp(self, data: bytes) -> None:

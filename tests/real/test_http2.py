@@ -97,8 +97,8 @@ def resident(group: int) -> int:
     ("control", "initial", "most"),
     [
         pytest.param("max-age%3D3600", 0, 16 * MIB, id="stored"),
-        pytest.param("no-store", 0, 6 * MIB, id="passed on"),
-        pytest.param("no-store", 1, 6 * MIB, id="passed on, windows of an octet"),
+        pytest.param("no-store", 0, 4 * MIB, id="passed on"),
+        pytest.param("no-store", 1, 4 * MIB, id="passed on, windows of an octet"),
     ],
 )
 async def test_a_hundred_streams_without_a_window_take_no_memory_each(node, control, initial, most):

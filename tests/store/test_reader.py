@@ -86,6 +86,14 @@ async def test_little_is_read_first_and_much_then(filled):
         assert b"".join(pieces) == content
 
 
+async def test_a_part_does_not_keep_the_chunk_it_was_checked_with(filled):
+    async with a_disk(filled) as disk:
+        (stored,) = await disk.lookup(b"key 4")
+        piece = await disk.open(stored, 0, 64 << 10).read()
+        assert piece == content_of(b"key 4", 64 << 10)
+        assert len(memoryview(piece).obj) == 64 << 10
+
+
 async def test_many_slow_clients_each_get_their_own_octets(filled):
     content = content_of(b"key 4", 2 * MIB + 5)
     async with a_disk(filled) as disk:

@@ -1,5 +1,7 @@
 """The parser is fed whole, in two pieces at every position, and byte by byte."""
 
+import sys
+
 import pytest
 
 from edge.errors import UpstreamProtocolError
@@ -93,6 +95,16 @@ def test_content_without_other_framing_ends_with_the_connection(field):
         parser = parse(raw, cuts=cuts, eof=True)
         assert b"".join(parser.pieces) == b"hello\r\n\r\n"
         assert (parser.is_complete, parser.is_reusable) == (True, False)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", CHUNKED + b"FFFF\r\n"])
+def test_content_that_came_with_the_head_is_let_go_of(head):
+    parser, data = ResponseParser(b"GET"), head + bytes(1000)
+    before = sys.getrefcount(data)
+    parser.feed(data)
+    assert b"".join(parser.pieces) == bytes(1000)
+    parser.pieces.clear()
+    assert sys.getrefcount(data) == before
 
 
 def test_fields_are_lower_case_names_and_trimmed_values_in_order():
