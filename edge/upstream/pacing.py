@@ -3,8 +3,8 @@
 import asyncio
 from typing import Protocol
 
-# However little room there is, so much is received: most heads, and enough to be worth the call.
-_LEAST, _MOST = 4 << 10, 256 << 10
+# However little room there is, so much is received, which is most heads.
+_LEAST, _MOST = 1 << 10, 256 << 10
 # Read into and copied out of within one callback, so that one is enough for all connections of a process.
 _buffer = memoryview(bytearray(_MOST))
 

@@ -30,10 +30,11 @@ from edge.ports import Piece
 
 # After so many octets of content, other connections have their turn.
 _MOST_AT_ONCE = 512 << 10
-# Streams hold so much beside the one that is sent next: the first pieces of ten large contents.
-_MOST_HELD = 640 << 10
-# What a client has said that it takes is on its way: of one with a window for as much beside it, so much may be.
-_MOST_MOVING = 10 << 20
+# Streams hold so much beside the one that is sent next: the first pieces of four large contents.
+_MOST_HELD = 256 << 10
+# What a client has said that it takes is on its way: of one with a window for as much beside it, so much may be, but no
+# more than it was sent before, or saying so would be all that it takes to have much of it held.
+_MOST_MOVING = 4 << 20
 # A batch up to this is joined to one piece: the kernel is given less to walk through.
 _JOIN = 64 << 10
 
@@ -122,7 +123,7 @@ class Sender:
         if (others := held - own) <= 0:
             return LARGEST_WINDOW
         could = min(stream.window - stream.unsent, self.window)
-        if could >= ENOUGH and held < _MOST_MOVING <= self.window - held:
+        if could >= ENOUGH and self._is_moving(held):
             return could
         is_first = first is None or (stream.turn or self._turn(stream, self._turns_given + 1)) <= self._turns[0]
         if first is not None and not is_first and not first.is_kept_anyway:
@@ -143,24 +144,31 @@ class Sender:
         What arrives from an origin cannot be let go of, so all that is received counts at once, whatever the windows.
         """
         stream.ahead = ahead
-        held = self._held() + sum(each.ahead for each in self._streams.values())
+        held = moving = 0
+        for each in self._streams.values():
+            size = each.ahead if each.is_kept_anyway else each.ahead + each.unsent
+            held += size
+            if each.window > 0:
+                moving += size
         own = ahead if stream.is_kept_anyway else ahead + stream.unsent
         spare, could = _MOST_HELD - held, min(stream.window - own, self.window)
         if self.is_paused or could <= 0:
             return spare
         if own == held:
             return LARGEST_WINDOW
-        first = self._first()
-        if first is None or (stream.turn or self._turn(stream, self._turns_given + 1)) <= self._turns[0]:
-            return max(spare, could)
-        return spare
+        if self._first() is None:
+            # Of many that begin at once, only so much; those that wait for the client hold nobody up.
+            is_first = moving - own <= _MOST_HELD
+        else:
+            is_first = (stream.turn or self._turn(stream, self._turns_given + 1)) <= self._turns[0]
+        return max(spare, could) if is_first else spare
 
     @property
     def has_room(self) -> bool:
         """Whether a small content that was read for one client may wait."""
         first = self._first()
         others = self._held() - (0 if first is None or first.is_kept_anyway else first.unsent)
-        return others + ENOUGH <= _MOST_HELD or others < _MOST_MOVING <= self.window - others
+        return others + ENOUGH <= _MOST_HELD or self._is_moving(others)
 
     async def drained(self, stream: Stream) -> None:
         """Wait until it is time for more on a stream; DownstreamClosed when the client is gone."""
@@ -296,6 +304,11 @@ class Sender:
             if not stream.is_kept_anyway:
                 held += stream.unsent
         return held
+
+    def _is_moving(self, held: int) -> bool:
+        """Return whether what is held is on its way, and more may be."""
+        most = min(_MOST_MOVING, self.sent)
+        return held < most <= self.window - held
 
     def _holds_back(self, stream: Stream) -> bool:
         """Return whether a stream must wait for room, which it is told of when its turn comes."""

@@ -1,0 +1,148 @@
+"""What a client costs that asks for much and takes none of it: little beside the requests, which wait for the origin alike."""
+
+import asyncio
+import tracemalloc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+import edge
+from edge.clock import SystemClock
+from edge.downstream.http2.frames import HEADERS
+from edge.exchange.context import Context
+from edge.exchange.driver import Driver
+from edge.exchange.site import Site, Sites
+from edge.ports import Store
+from edge.store.disk import Disk
+from edge.store.settings import Settings
+from edge.tasks import spawn
+from edge.testing.store import MemoryStore
+from edge.upstream.origin import Origin
+from edge.upstream.settings import OriginSettings
+from tests.downstream.http2.speaking import GET, Speaking, only, window_update
+from tests.scenarios.staging import NODE, Log
+
+STREAMS, MIB = 100, 1 << 20
+PIECE = bytes(64 << 10)
+# Nothing is sent for so long once nobody has room.
+QUIET, STUCK = 0.2, 30
+
+
+class Plenty:
+    """An origin that sends 16 MiB for each request, once `gate` is open, as fast as they are taken."""
+
+    def __init__(self, cache_control: bytes) -> None:
+        self.gate, self.arrived, self.written = asyncio.Event(), 0, 0
+        self._head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nCache-Control: %b\r\n\r\n" % (16 * MIB, cache_control)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                self.arrived += 1
+                await self.gate.wait()
+                writer.write(self._head)
+                for _ in range(16 * MIB // len(PIECE)):
+                    writer.write(PIECE)
+                    await writer.drain()
+                    self.written += len(PIECE)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    async def quiet(self) -> None:
+        """Wait until nothing more is taken."""
+        async with asyncio.timeout(STUCK):
+            before = -1
+            while before != self.written:
+                before = self.written
+                await asyncio.sleep(QUIET)
+
+
+@asynccontextmanager
+async def speaking(plenty: Plenty, store: Store) -> AsyncIterator[tuple[Speaking, int]]:
+    """Run an edge, and yield clients for it and its port."""
+
+    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        spawn(plenty.serve(reader, writer), name="plenty")
+
+    async with await asyncio.start_server(run, "127.0.0.1", 0) as server:
+        clock, port = SystemClock(), server.sockets[0].getsockname()[1]
+        upstream = Origin(OriginSettings(name="main", scheme="http", host="127.0.0.1", port=port), clock)
+        sites = Sites([Site(name="site", hosts=(b"*",), origin="main")])
+        driver = Driver(sites, Context(store, {"main": upstream}, Log(), clock, NODE))
+        clients = Speaking()
+        _, port = await clients.listener(driver.handle)
+        try:
+            yield clients, port
+        finally:
+            upstream.close()
+            await clients.close()
+
+
+def held() -> int:
+    """Return the octets that the edge has asked for and not given back."""
+    ours = tracemalloc.Filter(True, str(Path(edge.__file__).parent / "*"))
+    return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces([ours]).traces)
+
+
+def asking(streams: range) -> list[bytes]:
+    return [only(stream, *GET[:3], (b":path", b"/%d" % stream)) for stream in streams]
+
+
+@pytest.fixture
+def traced():
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("window", "most"), [(0, MIB), (1, MIB), (65_535, MIB), (1 << 24, 2 * MIB)])
+@pytest.mark.usefixtures("traced")
+async def test_what_is_passed_on_stays_with_the_origin(window, most):
+    plenty, streams = Plenty(b"no-store"), range(1, 2 * STREAMS, 2)
+    async with speaking(plenty, MemoryStore()) as (clients, port):
+        # With windows for everything, it is the kernel that has no room, and what was to be sent at once waits for it.
+        peer = await clients.peer(port, receive_buffer=64 << 10)
+        await peer.greet((0x4, window))
+        await peer.send(window_update(0, 1 << 24), *asking(streams))
+        async with asyncio.timeout(STUCK):
+            while plenty.arrived < STREAMS:
+                await asyncio.sleep(0.01)
+        waiting = held()
+        plenty.gate.set()
+        if window < 1 << 24:
+            for _ in streams:
+                assert await peer.until(lambda got: got.kind == HEADERS)
+            assert await peer.pong()
+        await plenty.quiet()
+        assert held() - waiting < most
+
+
+@pytest.mark.parametrize("window", [0, 1, 65_535])
+@pytest.mark.usefixtures("traced")
+async def test_what_is_stored_stays_on_the_disk(window, tmp_path):
+    plenty = Plenty(b"max-age=3600")
+    plenty.gate.set()
+    disk = await Disk.start(tmp_path, Settings(quota=256 * MIB, memory=MIB), SystemClock())
+    try:
+        async with speaking(plenty, disk) as (clients, port):
+            filler = await clients.peer(port)
+            await filler.greet((0x4, 1 << 24))
+            await filler.send(window_update(0, 1 << 24), *asking(range(1, 2)))
+            assert (await filler.answer()).is_whole
+            peer = await clients.peer(port)
+            await peer.greet((0x4, window))
+            before = held()
+            same = [only(stream, *GET[:3], (b":path", b"/1")) for stream in range(1, 2 * STREAMS, 2)]
+            await peer.send(window_update(0, 1 << 24), *same)
+            for _ in same:
+                assert await peer.until(lambda got: got.kind == HEADERS)
+            assert await peer.pong()
+            await plenty.quiet()
+            # Requests that wait for the origin take as much.
+            assert held() - before < 3 * MIB // 2
+    finally:
+        await disk.close()
