@@ -177,8 +177,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(name: str, started: Started, port: int, folder: Path, core: str) -> Iterator[int]:
-    """Run a program on `core` until the block ends; yields its process id once it accepts connections."""
+def running(name: str, started: Started, port: int, folder: Path, core: str, *others: int) -> Iterator[int]:
+    """Run a program on `core` until the block ends; yields its process id once it accepts connections, on all its ports."""
     log = (folder / f"{name}.log").open("wb")
     process = subprocess.Popen(
         ["taskset", "-c", core, *started.command],
@@ -188,7 +188,8 @@ def running(name: str, started: Started, port: int, folder: Path, core: str) -> 
         start_new_session=True,
     )
     try:
-        _wait_for(port, process, name, folder)
+        for each in (port, *others):
+            _wait_for(each, process, name, folder)
         yield process.pid
     finally:
         with contextlib.suppress(ProcessLookupError):

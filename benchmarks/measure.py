@@ -179,6 +179,7 @@ def _running(contestants: list[Contestant], *, is_disk: bool) -> Iterator[list[P
             home.chmod(0o755)
             site = Site(free_port(), free_port(), at_origin, folder / "site.pem")
             started = contestant.start(site, home, is_disk)
-            pid = stack.enter_context(running(contestant.name, started, site.port, home, SERVER_CORE))
+            others = (site.tls,) if contestant.has_tls else ()
+            pid = stack.enter_context(running(contestant.name, started, site.port, home, SERVER_CORE, *others))
             places.append(Place(contestant, site, pid, home))
         yield places
