@@ -58,7 +58,9 @@ CASES = [
     # So many that each is stale, after a second, when its turn comes again.
     Case("revalidate-1k", "/valid/1k", paths=30_000),
     Case("burst-100k", "/slow/100k", Load.BURST, connections=500),
-    Case("idle-10000", "/hit/1k", Load.IDLE),
+    # The same active connections, alone and beside the idle ones.
+    Case("hit-1k-2000", "/hit/1k", connections=2_000),
+    Case("idle-10000", "/hit/1k", Load.IDLE, connections=2_000),
     Case("tls-hit-1k", "/hit/1k", is_tls=True),
     Case("tls-hit-100k", "/hit/100k", is_tls=True),
     Case("tls-hit-10m", "/hit/10m", connections=8, is_tls=True),

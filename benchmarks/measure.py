@@ -16,7 +16,7 @@ from benchmarks import load, processes
 from benchmarks.cases import Case, Load
 from benchmarks.contestants import LOAD_CORE, SERVER_CORE, Contestant, Site, certify, free_port, origin, running
 
-_IDLE = 10_000
+IDLE = 10_000
 _ZIPF_OBJECTS = 5000
 _ZIPF_RATE = 2000.0
 
@@ -77,8 +77,8 @@ class Place:
         with contextlib.ExitStack() as held:
             if case.load is Load.IDLE:
                 before = processes.memory(self.pid)
-                held.enter_context(load.held(self.url(case), _IDLE))
-                idle_memory = (processes.memory(self.pid) - before) / _IDLE
+                held.enter_context(load.held(self.url(case), IDLE))
+                idle_memory = (processes.memory(self.pid) - before) / IDLE
                 cpu_before, began = processes.cpu_seconds(self.pid), time.monotonic()
             answered = self._ask(case, seconds, half)
             took = time.monotonic() - began
@@ -134,7 +134,7 @@ def measure(cases: list[Case], contestants: list[Contestant], rounds: int, secon
         chosen = [case for case in cases if case.is_disk is is_disk]
         if not chosen:
             continue
-        with _running(contestants, is_disk=is_disk) as places:
+        with placed(contestants, is_disk=is_disk) as places:
             for case in chosen:
                 able = [place for place in places if place.contestant.has_tls or not case.is_tls]
                 of_case: dict[str, list[Result]] = {place.contestant.name: [] for place in able}
@@ -163,7 +163,8 @@ def _half_of_peak(places: list[Place], case: Case, seconds: float) -> float:
 
 
 @contextlib.contextmanager
-def _running(contestants: list[Contestant], *, is_disk: bool) -> Iterator[list[Place]]:
+def placed(contestants: list[Contestant], *, is_disk: bool) -> Iterator[list[Place]]:
+    """Run the contestants, in front of one origin, until the block ends."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.chmod(0o755)

@@ -7,8 +7,8 @@ from collections import deque
 from edge.errors import DownstreamError, DownstreamTimeout
 from edge.policy.limits import Limits
 
-# Of all requests whose content there is nothing of, which are most: one for each would take 760 octets.
-_NOTHING: deque[bytes] = deque()
+# Of all requests without content, which are most: one for each would take 760 octets.  It holds nothing, whatever is put in.
+_NOTHING: deque[bytes] = deque(maxlen=0)
 
 
 class Arriving(ABC):

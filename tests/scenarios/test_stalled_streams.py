@@ -88,8 +88,9 @@ def held() -> int:
     return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces([ours]).traces)
 
 
-def asking(streams: range) -> list[bytes]:
-    return [only(stream, *GET[:3], (b":path", b"/%d" % stream)) for stream in streams]
+def asking(streams: range, path: bytes | None = None) -> list[bytes]:
+    """Return requests for `path`, by default each for a content of its own."""
+    return [only(stream, *GET[:3], (b":path", path or b"/%d" % stream)) for stream in streams]
 
 
 @pytest.fixture
@@ -131,14 +132,14 @@ async def test_what_is_stored_stays_on_the_disk(window, tmp_path):
         async with speaking(plenty, disk) as (clients, port):
             filler = await clients.peer(port)
             await filler.greet((0x4, 1 << 24))
-            await filler.send(window_update(0, 1 << 24), *asking(range(1, 2)))
+            await filler.send(window_update(0, 1 << 24), *asking(range(1, 2), b"/"))
             assert (await filler.answer()).is_whole
             peer = await clients.peer(port)
             await peer.greet((0x4, window))
             before = held()
-            same = [only(stream, *GET[:3], (b":path", b"/1")) for stream in range(1, 2 * STREAMS, 2)]
-            await peer.send(window_update(0, 1 << 24), *same)
-            for _ in same:
+            streams = range(1, 2 * STREAMS, 2)
+            await peer.send(window_update(0, 1 << 24), *asking(streams, b"/"))
+            for _ in streams:
                 assert await peer.until(lambda got: got.kind == HEADERS)
             assert await peer.pong()
             await plenty.quiet()
