@@ -1,14 +1,16 @@
 """TLS on an accepted connection: a protocol towards the socket, a transport towards HTTP.
 
 asyncio's own TLS closes a failed handshake without sending the alert that tells the client why, and cannot be given
-what was read before it.  This one is as fast on the way of a response: encrypt, and write once.
+what was read before it.  This one is as fast on the way of a response: encrypt, and write once.  What a slow client does
+not take waits as it was given, which many can share, and is encrypted when its turn comes.
 """
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from edge.downstream.tls_contexts import ACME_TLS, Front, Handshaking, TlsContexts
 from edge.downstream.tls_handshake import Handshake, failure, go_on
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 # RFC 8446 §5.1: the first octet of every client's first record.
 _HANDSHAKE_RECORD = 22
 _PIECE = 64 << 10
+# So much is encrypted at a time, in whole records (RFC 8446 §5.1), as OpenSSL's buffer stays as large as it once was;
+# and so often before it is sent, as each sending wakes the client.
+_BATCH, _BATCHES = 64 << 10, 8
 _ADVICE = b"400 this port speaks TLS: ask for https:// instead\n"
 _NOT_TLS = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
@@ -27,6 +32,8 @@ _NEVER = float("inf")
 # So much is decrypted at a time, and so many octets OpenSSL may answer by itself on one connection: a client that asks
 # for new keys once in a while (RFC 8446 §4.6.3) is served for ever, and one that asks again and again costs little.
 _SLICE, _MOST_ANSWERS = 16 << 10, 1 << 10
+#: What a transport is given.
+Data: TypeAlias = bytes | bytearray | memoryview
 #: Counted when TLS breaks after the handshake.
 BROKEN = "tls-broken"
 
@@ -53,6 +60,10 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         # While what has arrived is dealt with, what is answered waits, to be sent with one call: tickets and the first
         # response, or the last one and close_notify.
         self._is_holding = False
+        # What waits to be encrypted, until the socket takes more.
+        self._unsent: deque[Data] = deque()
+        self._waiting = 0
+        self._is_full = False
         self._answered = 0
         self._has_begun = False
         self._is_reading = True
@@ -94,11 +105,17 @@ class Tls(asyncio.Protocol, asyncio.Transport):
     def eof_received(self) -> bool:
         """Keep a half-closed connection open while an answer is owed."""
         self._has_peer_ended = True
-        return self._app is not None and not self._is_closing and bool(self._app.eof_received())
+        if self._app is not None and not self._is_closing and self._app.eof_received():
+            return True
+        if self._waiting:
+            # Behind it, `_end` closes.
+            self.close()
+        return self._waiting > 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let whoever is there know that the client is gone."""
         self._is_closing = self._is_deaf = True
+        self._drop()
         self._listener.left(self)
         if self._app is not None:
             self._app.connection_lost(exc)
@@ -107,12 +124,15 @@ class Tls(asyncio.Protocol, asyncio.Transport):
 
     def pause_writing(self) -> None:
         """Pass on that the client is slow."""
+        self._is_full = True
         if self._app is not None:
             self._app.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass on that the client has caught up."""
-        if self._app is not None:
+        """Send what waits, and pass on that the client has caught up once it has."""
+        self._is_full = False
+        self._pump()
+        if self._app is not None and not self._is_full:
             self._app.resume_writing()
 
     # What the listener calls.
@@ -123,7 +143,7 @@ class Tls(asyncio.Protocol, asyncio.Transport):
             return
         if self._app is None:
             self._reset(Handshake.TIMEOUT)
-        elif self._raw.get_write_buffer_size():
+        elif self.get_write_buffer_size():
             # HTTP decides how slow a client may be.
             self._deadline = now + self._listener.limits.drain_timeout
         else:
@@ -147,20 +167,24 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         """Return what is delivered to."""
         return self if self._app is None else self._app
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
+    def write(self, data: Data) -> None:
         """Encrypt and send; ignored once nothing more may be sent."""
         if not data or self._is_closing or self._has_ended:
             return
-        try:
-            self._ssl.write(data)
-        except ssl.SSLError:
-            self._break()
-            return
-        self._flush()
+        if self._waiting or len(data) > _BATCH:
+            self.writelines((data,))
+        elif self._encrypt(data):
+            self._flush()
 
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+    def writelines(self, list_of_data: Iterable[Data]) -> None:
         """Encrypt and send several pieces, joined: a record for each would cost both sides more than the copy."""
-        self.write(b"".join(list_of_data))
+        if self._is_closing or self._has_ended:
+            return
+        for piece in list_of_data:
+            if piece:
+                self._unsent.append(piece)
+                self._waiting += len(piece)
+        self._pump()
 
     def pause_reading(self) -> None:
         """Decrypt, and read, no more."""
@@ -179,12 +203,12 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         return self._is_reading
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set how much may wait for a slow client, in encrypted octets."""
-        self._raw.set_write_buffer_limits(high, low)
+        """Set how much may wait for a slow client encrypted, no more than a batch; the rest waits as it is."""
+        self._raw.set_write_buffer_limits(_BATCH if high is None else min(high, _BATCH), low)
 
     def get_write_buffer_size(self) -> int:
-        """Return how many encrypted octets wait."""
-        return self._raw.get_write_buffer_size() + self._outgoing.pending
+        """Return how many octets wait, encrypted or not yet."""
+        return self._raw.get_write_buffer_size() + self._outgoing.pending + self._waiting
 
     def can_write_eof(self) -> bool:
         """Return that one direction can be closed (RFC 8446 §6.1)."""
@@ -195,9 +219,8 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         if self._has_ended:
             return
         self._has_ended = self._is_deaf = True
-        self._say_goodbye()
-        if not self._raw.is_closing():
-            self._raw.write_eof()
+        if not self._waiting:
+            self._end()
 
     def is_closing(self) -> bool:
         """Return whether nothing can be sent any more."""
@@ -210,7 +233,8 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         self.write_eof()
         self._is_closing = True
         if self._has_peer_ended:
-            self._raw.close()
+            if not self._waiting:
+                self._raw.close()
             return
         if not self._is_reading:
             self.resume_reading()
@@ -220,6 +244,7 @@ class Tls(asyncio.Protocol, asyncio.Transport):
     def abort(self) -> None:
         """Break the connection off, without close_notify, so that nothing passes for whole."""
         self._is_closing = self._is_deaf = True
+        self._drop()
         self._send()
         self._raw.abort()
 
@@ -316,6 +341,57 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         self._listener.count(BROKEN)
         self._send()
         self.abort()
+
+    def _encrypt(self, data: Data) -> bool:
+        """Encrypt; return whether it could."""
+        try:
+            self._ssl.write(data)
+        except ssl.SSLError:
+            self._break()
+            return False
+        return True
+
+    def _pump(self) -> None:
+        """Encrypt and send what waits for as long as the socket takes it, and then the end if there is one."""
+        if not self._unsent:
+            return
+        while self._unsent and not self._is_full:
+            encrypted: list[bytes] = []
+            while self._unsent and len(encrypted) < _BATCHES:
+                if not self._encrypt(self._batch()):
+                    return
+                encrypted.append(self._outgoing.read())
+            self._raw.writelines(encrypted)
+        if self._has_ended and not self._unsent:
+            self._end()
+
+    def _batch(self) -> Data:
+        """Take what is encrypted next off what waits."""
+        batch: list[Data] = []
+        room = _BATCH
+        while self._unsent and room:
+            piece = self._unsent.popleft()
+            if len(piece) > room:
+                piece = memoryview(piece)
+                self._unsent.appendleft(piece[room:])
+                piece = piece[:room]
+            batch.append(piece)
+            room -= len(piece)
+        self._waiting -= _BATCH - room
+        return batch[0] if len(batch) == 1 else b"".join(batch)
+
+    def _drop(self) -> None:
+        """Let go of what waits: nothing more is sent."""
+        self._unsent.clear()
+        self._waiting = 0
+
+    def _end(self) -> None:
+        """Say goodbye and end our side, or all of it if the client has ended its own."""
+        self._say_goodbye()
+        if self._is_closing and self._has_peer_ended:
+            self._raw.close()
+        elif not self._raw.is_closing():
+            self._raw.write_eof()
 
     def _say_goodbye(self) -> None:
         with suppress(ssl.SSLError):

@@ -52,5 +52,5 @@ class Secure:
     async def client(self, name: str = "a.test", context: ssl.SSLContext | None = None, **options) -> Client:
         return await self.talking.client(self.port, ssl=context or trusting(), server_hostname=name, **options)
 
-    async def plain(self) -> Client:
-        return await self.talking.client(self.port)
+    async def plain(self, **options: int) -> Client:
+        return await self.talking.client(self.port, **options)

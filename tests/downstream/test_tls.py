@@ -6,10 +6,12 @@ import ctypes
 import gc
 import random
 import ssl
+import tracemalloc
 from contextlib import suppress
 
 import pytest
 
+import edge.downstream.tls
 from edge.downstream.tls import BROKEN
 from edge.downstream.tls_handshake import Handshake
 from edge.policy.limits import Limits
@@ -239,6 +241,21 @@ class TestOctets:
         await client.send(GET)
         assert (await client.answer()).content == content
 
+    async def test_what_a_slow_client_does_not_take_waits_as_it_was_given(self, talking, a_test):
+        content = bytes(1 << 24)
+        secure = await Secure.start(talking, a_test, handle=saying(200, content))
+        clients = [await secure.client(receive_buffer=4096) for _ in range(10)]
+        ours = tracemalloc.Filter(True, edge.downstream.tls.__file__)
+        tracemalloc.start()
+        try:
+            for client in clients:
+                await client.send(GET)
+                await client.head()
+            held = sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces([ours]).traces)
+        finally:
+            tracemalloc.stop()
+        assert held < len(clients) << 20
+
     async def test_request_content_arrives_whole_when_it_is_read_late(self, talking, a_test):
         handler = Hearing()
         secure = await Secure.start(talking, a_test, handle=handler)
@@ -317,6 +334,36 @@ class TestEnding:
         incoming.write(await client.ended())
         assert tls.read().startswith(b"HTTP/1.1 200 ")
         assert secure.counted == {Handshake.FULL: 1}
+
+    @pytest.mark.parametrize("ending", ["not", "with close_notify", "without"])
+    async def test_a_long_last_answer_arrives_whole_however_the_client_ends(self, talking, a_test, ending):
+        content = bytes(range(256)) * 32768
+
+        async def handle(_request, _content, responder, _client):
+            # Without waiting, as a ready answer is.
+            responder.answer(Response(200, FieldSection([])), content)
+
+        secure = await Secure.start(talking, a_test, handle=handle)
+        client = await secure.plain(receive_buffer=4096)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = trusting().wrap_bio(incoming, outgoing, server_hostname="a.test")
+        await shake_hands(client, tls, incoming, outgoing)
+        tls.write(GET.replace(HEAD_END, b"\r\nConnection: close" + HEAD_END))
+        await client.send(outgoing.read())
+        incoming.write(await client.reader.readexactly(1))
+        if ending == "with close_notify":
+            with pytest.raises(ssl.SSLWantReadError):
+                tls.unwrap()
+            await client.send(outgoing.read())
+        if ending != "not":
+            client.writer.write_eof()
+        incoming.write(await client.ended())
+        received = bytearray()
+        # Ends at close_notify; without one, it would want to read on.
+        with suppress(ssl.SSLZeroReturnError):
+            while piece := tls.read(1 << 16):
+                received += piece
+        assert received.endswith(HEAD_END + content)
 
     async def test_a_client_that_says_goodbye_is_answered_in_kind(self, talking, a_test):
         secure = await Secure.start(talking, a_test)
