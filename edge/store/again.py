@@ -1,7 +1,5 @@
 """Small contents that are read again and again, with as little done for each time as their checking allows."""
 
-from collections.abc import Callable
-
 from edge.errors import StoreError
 from edge.ports import Piece
 from edge.store.index import Index, Place
@@ -24,16 +22,14 @@ class SmallContent:
         "_length",
         "_memory",
         "_place",
-        "_promotes",
         "_reader",
     )
 
     def __init__(
-        self, reader: Reader, index: Index, memory: Memory, key_hash: bytes, generation: bytes, length: int,
-        promotes: Callable[[], bool],
+        self, reader: Reader, index: Index, memory: Memory, key_hash: bytes, generation: bytes, length: int
     ) -> None:  # fmt: skip
-        """Read `length` octets; `promotes` says, for each reading from the disk, whether they are to go to the memory."""
-        self._reader, self._index, self._memory, self._promotes = reader, index, memory, promotes
+        """Read `length` octets."""
+        self._reader, self._index, self._memory = reader, index, memory
         self._key_hash, self._generation, self._length = key_hash, generation, length
         self._place: Place | None = None
         self._header = b""
@@ -50,7 +46,7 @@ class SmallContent:
                 return None
         except StoreError:
             return None
-        if self._promotes():
+        if self._memory.promotes():
             body = bytes(body)
             self._memory.keep_content(self._generation, body)
         return body

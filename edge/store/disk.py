@@ -25,7 +25,7 @@ from edge.store.index import HeadRef, Index, Place
 from edge.store.layout import Layout
 from edge.store.ledger import WAITING_LIMIT, Ledger
 from edge.store.log import Log
-from edge.store.memory import SMALL, Known, Memory
+from edge.store.memory import Known, Memory
 from edge.store.node import Node
 from edge.store.passing import Allowance, Passing
 from edge.store.reader import DiskSource, MemorySource, Reader
@@ -129,7 +129,7 @@ class Disk:
         self._generations = itertools.count(int.from_bytes(os.urandom(7), "big") << 7 | 1)
         self._is_open, self._is_closed = True, False
         # Of what is looked up without waiting: how many, and whether the last is to go to the memory tier.
-        self._reads, self._promotes = 0, True
+        self._promotes = True
         # The content that was read with the last head, and of which generation it is.
         self._ahead: tuple[bytes, memoryview | None] = b"", None
 
@@ -239,7 +239,7 @@ class Disk:
             return None
         if len(stored) > 1:
             stored.sort(key=_response_time, reverse=True)
-        self._promotes = self._promote()
+        self._promotes = self._memory.promotes()
         if self._promotes:
             self._memory.keep_heads(name, Known(key, tuple(stored)))
         return stored
@@ -269,15 +269,6 @@ class Disk:
         if self._promotes:
             self._memory.keep_content(generation, content)
         return content
-
-    def _promote(self) -> bool:
-        """Count a reading from the disk, and return whether what was read goes to the memory tier.
-
-        All does, or every eighth while that is full: what is used often is soon there all the same, and what is not
-        does not cost the others their place.
-        """
-        self._reads += 1
-        return not self._memory.is_full or not self._reads & 7
 
     def _head_nowait(self, name: bytes, ref: HeadRef, chunk: Place | None) -> StoredResponse | None:
         generation, place = ref.generation, ref.place
@@ -325,9 +316,9 @@ class Disk:
             return MemorySource(b"")
         content = self._memory.content(stored.generation)
         if content is not None:
-            return MemorySource(content[start:end])
-        whole = start == 0 and end == stored.complete_length and end <= SMALL
+            return MemorySource(content, start, end)
         name = key_hash(stored.key)
+        whole = start == 0 and end == stored.complete_length and self._memory.wants(name, end)
         return DiskSource(self._ledger, self._reader, name, stored.generation, start=start, end=end, whole=whole)
 
     async def writer(
@@ -406,7 +397,7 @@ class Disk:
         if not length or length > LONGEST:
             return None
         return SmallContent(
-            self._reader, self._index, self._memory, key_hash(stored.key), stored.generation, length, self._promote
+            self._reader, self._index, self._memory, key_hash(stored.key), stored.generation, length
         )  # fmt: skip
 
     def at_hand(self, stored: StoredResponse) -> bytes | None:

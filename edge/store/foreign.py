@@ -89,7 +89,7 @@ class Foreign:
 class ForeignSource:
     """Octets [start, end) of a generation of another worker.
 
-    With `memory`, they are the whole of a small content and are kept there once they were read.
+    With `memory`, they are the whole of a content of one chunk and are kept there once they were read.
     """
 
     def __init__(
@@ -131,5 +131,7 @@ class ForeignSource:
         if chunk is not None and self._at < chunk.end and chunk.place.length > WINDOW:
             return await self._reader.more(chunk, self._key_hash, self._generation, self._at, self._end)
         chunk = self._chunk = self._reader.find(self._generation, self._at)
+        if self._memory is not None and not self._at and self._end > WINDOW:
+            return await self._reader.whole(chunk, self._key_hash, self._generation)
         end = min(self._end, chunk.end)
         return await self._reader.first(chunk, self._key_hash, self._generation, self._at, end)

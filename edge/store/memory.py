@@ -7,8 +7,11 @@ from weakref import ref
 from edge.caching.stored import StoredResponse
 from edge.policy.eviction import Evictor
 
-#: The longest content that is kept in memory: what one read of a chunk returns.
-SMALL = 256 << 10
+#: The longest content that is kept in memory when it is first read, which is what one read of a chunk returns, and the
+#: longest that is once it is asked for again and again, which is a chunk.
+SMALL, _MEDIUM = 256 << 10, 1 << 20
+# Uses after which that is so, with the first.
+_AGAIN = 3
 
 # What the interpreter needs for one entry, its head and its places in the tables, beyond the bytes themselves.
 _ENTRY_COST = 1000
@@ -55,6 +58,7 @@ class Memory:
 
     def __init__(self, capacity: int) -> None:
         self._evictor: Evictor[bytes] = Evictor(capacity)
+        self._asked = 0
         self._heads: dict[bytes, Heads] = {}
         self._contents: dict[bytes, bytes] = {}
         # What others hold, and are told of here.
@@ -69,6 +73,21 @@ class Memory:
     def is_full(self) -> bool:
         """Whether something must leave before more is held."""
         return self._evictor.is_full
+
+    def promotes(self) -> bool:
+        """Count a reading from the disk, and return whether what was read is to be held.
+
+        All is, or every eighth while there is no room: what is used often is soon here all the same, and what is not
+        does not cost the others their place.
+        """
+        self._asked += 1
+        return not self.is_full or not self._asked & 7
+
+    def wants(self, key_hash: bytes, length: int) -> bool:
+        """Return whether a content of a key, which is read whole now, is to be held."""
+        if length <= SMALL:
+            return True
+        return length <= _MEDIUM and self.visits(key_hash) >= _AGAIN and self.promotes()
 
     def names(self) -> list[bytes]:
         """Return the key hashes and generations of what is held; may be asked by any thread."""
@@ -120,7 +139,7 @@ class Memory:
             del self._watched[key_hash]
 
     def keep_content(self, generation: bytes, content: bytes) -> None:
-        """Hold a whole content of at most SMALL octets, as long as it is worth it."""
+        """Hold a whole content, as long as it is worth it."""
         self._contents[generation] = content
         self._admit(generation, len(content) + _ENTRY_COST)
 

@@ -19,7 +19,6 @@ from edge.policy.ring import owners, stripe_of
 from edge.ports import Again, Closable, Token, Writer
 from edge.store.disk import Disk, Stats
 from edge.store.foreign import Foreign, ForeignSource
-from edge.store.memory import SMALL
 from edge.store.passing import Allowance, Passing
 from edge.store.reader import MemorySource
 from edge.store.record import key_hash
@@ -138,13 +137,14 @@ class Partitions:
         content = self._memory.content(stored.generation) if start < end else b""
         self._shared.visit(stored.generation)
         if content is not None:
-            return MemorySource(content[start:end])
+            return MemorySource(content, start, end)
         foreign = self._foreign(owner)
         if foreign is None:
             return _Gone()
-        is_whole = start == 0 and end == stored.complete_length and end <= SMALL
+        name = key_hash(stored.key)
+        is_whole = start == 0 and end == stored.complete_length and self._memory.wants(name, end)
         return ForeignSource(
-            foreign.reader, self._shared, key_hash(stored.key), stored.generation, start=start, end=end,
+            foreign.reader, self._shared, name, stored.generation, start=start, end=end,
             memory=self._memory if is_whole else None,
         )  # fmt: skip
 

@@ -146,6 +146,17 @@ class Reader:
                 return await self.more(chunk, key_hash, generation, offset, end)
         return await self._verified(chunk, key_hash, generation, offset, end)
 
+    async def whole(self, chunk: Chunk, key_hash: bytes, generation: bytes) -> Piece:
+        """Return all of `chunk`, having checked it: what is kept is checked once, and not again."""
+        segment, place = chunk.segment, chunk.place
+        segment.visit(place.offset)
+
+        def read() -> Piece:
+            raw = memoryview(segment.read(place.offset, place.length))
+            return body_of(raw, segment.tag, Kind.CHUNK, key_hash, generation, chunk.start)
+
+        return await self._in_thread(read)
+
     async def more(self, chunk: Chunk, key_hash: bytes, generation: bytes, offset: int, end: int) -> Piece:
         """Return some of `chunk`, which is longer than a window and was checked, from `offset` on."""
         left = min(end, chunk.end) - offset
@@ -206,12 +217,13 @@ class Reader:
 
 
 class MemorySource:
-    """Octets that are in memory."""
+    """Octets [start, end) of a content that is in memory."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(self, content: bytes, start: int = 0, end: int | None = None) -> None:
+        is_whole = not start and (end is None or end == len(content))
+        self._data: Piece = content if is_whole else memoryview(content)[start:end]
 
-    async def read(self) -> bytes:
+    async def read(self) -> Piece:
         """Return all of it, then b""."""
         data, self._data = self._data, b""
         return data
@@ -224,8 +236,8 @@ class MemorySource:
 class DiskSource:
     """Octets [start, end) of a generation, from wherever each of them is at the moment it is read.
 
-    The generation is kept for as long as the source is open.  With `whole`, the octets are the whole of a small content
-    and are kept in memory once they were read.
+    The generation is kept for as long as the source is open.  With `whole`, the octets are the whole of a content of one
+    chunk and are kept in memory once they were read.
     """
 
     def __init__(
@@ -276,6 +288,8 @@ class DiskSource:
                 return await self._reader.more(chunk, self._key_hash, self._generation, self._at, self._end)
             is_first = chunk is None
             chunk = self._chunk = self._reader.find(self._generation, self._at)
+            if self._whole and not self._at and self._end > WINDOW:
+                return await self._reader.whole(chunk, self._key_hash, self._generation)
             end = min(self._end, chunk.end)
             if is_first and end - self._at > WINDOW:
                 end = min(end, self._at + _FIRST)

@@ -444,6 +444,37 @@ async def test_a_full_memory_takes_every_eighth_of_what_is_read(tmp_path):
         assert all(disk.token(one.key) is not None for one in promoted)
 
 
+@pytest.mark.parametrize(
+    ("length", "pieces"), [(SMALL, [1, 1, 1]), (SMALL + 1, [2, 1, 1]), (MIB, [5, 1, 1]), (MIB + 1, [6, 6, 6])]
+)
+async def test_a_chunk_is_kept_whole_once_it_is_asked_for_again_and_again(tmp_path, length, pieces):
+    async with a_disk(tmp_path, memory=4 * MIB) as disk:
+        stored = await keep(disk, b"key", length)
+        await disk.flush()
+        disk.memory.drop(stored.generation)
+        await disk.lookup(b"key")
+        for number in pieces:
+            assert await disk.lookup(b"key") == (stored,)
+            source = disk.open(stored, 0, length)
+            read = [await source.read() for _ in range(number)]
+            assert b"".join(read) == content_of(b"key", length)
+            assert await source.read() == b""
+            assert await read_all(disk.open(stored, 1, length - 1)) == content_of(b"key", length)[1:-1]
+        assert (disk.at_hand(stored) is not None) == (length <= MIB)
+
+
+async def test_a_chunk_that_is_damaged_is_not_kept(tmp_path):
+    async with a_disk(tmp_path, memory=4 * MIB) as disk:
+        stored = await keep(disk, b"key", MIB)
+        await disk.flush()
+        for _ in range(3):
+            await disk.lookup(b"key")
+        place = disk._index.first_chunk(stored.generation)
+        flip(next(tmp_path.rglob("*.seg")), place.offset + HEADER_SIZE + 500_000, 3)
+        assert await content_or_none(disk, b"key") is None
+        assert (disk.at_hand(stored), disk.stats().damaged) == (None, 1)
+
+
 async def test_generations_differ(tmp_path):
     async with a_disk(tmp_path) as disk:
         generations = [disk.generation() for _ in range(1000)]

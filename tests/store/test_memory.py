@@ -1,7 +1,9 @@
 """The memory tier."""
 
-from edge.store.memory import Known, Memory
-from tests.store.keeping import a_stored
+import pytest
+
+from edge.store.memory import SMALL, Known, Memory
+from tests.store.keeping import MIB, a_stored
 
 
 def test_heads_and_contents_share_one_bound():
@@ -32,6 +34,23 @@ def test_what_is_dropped_is_gone():
     memory.drop(bytes(16))
     memory.drop(b"never was")
     assert (memory.used, memory.content(b"generatn"), memory.heads(bytes(16))) == (0, None, None)
+
+
+@pytest.mark.parametrize(("length", "uses"), [(SMALL, 0), (SMALL + 1, 3), (MIB, 3), (MIB + 1, None)])
+def test_what_is_longer_is_wanted_once_it_is_asked_for_again_and_again(length, uses):
+    memory = Memory(4 * MIB)
+    seen = [memory.wants(bytes(16), length)]
+    memory.keep_heads(bytes(16), Known(b"key", (a_stored(),)))
+    for _ in range(4):
+        seen.append(memory.wants(bytes(16), length))
+        memory.heads(bytes(16))
+    assert seen == [uses is not None and number >= uses for number in range(5)]
+
+
+def test_while_there_is_no_room_every_eighth_is_promoted():
+    memory = Memory(MIB)
+    memory.keep_content(b"generatn", bytes(MIB - (1 << 14)))
+    assert sum(memory.promotes() for _ in range(80)) == 10
 
 
 def test_without_memory_nothing_is_kept():
