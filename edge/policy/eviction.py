@@ -54,14 +54,23 @@ class Evictor(Generic[K]):
         item.visits += 1
         item.worth = self._age + item.visits / item.size
 
-    def admit(self, key: K, size: int) -> list[K]:
-        """Hold `key` with `size` bytes from now on and return the victims, which may include `key` itself."""
+    def would_stay(self, size: int, visits: int) -> bool:
+        """Return whether an item that has had so many visits would not be the first to leave again."""
+        if self.used + size <= self._capacity:
+            return True
+        return size <= self._capacity and self._age + visits / size > self._least()[0]
+
+    def admit(self, key: K, size: int, visits: int = 1) -> list[K]:
+        """Hold `key` with `size` bytes from now on and return the victims, which may include `key` itself.
+
+        `visits` is how often it was used until now, this time included.
+        """
         if key in self._items:
             self.discard(key)
         size = max(size, 1)
         if size > self._capacity:
             return [key]
-        item = _Item(size, 0, self._age + 1 / size)
+        item = _Item(size, 0, self._age + visits / size, visits)
         self._items[key] = item
         self.used += size
         self._put(key, item)
@@ -85,15 +94,19 @@ class Evictor(Generic[K]):
         item.place = self._places
         heapq.heappush(self._heap, (item.worth, item.place, key))
 
-    def _evict(self) -> K:
+    def _least(self) -> tuple[float, K]:
+        """Return the item that is worth least, and its worth."""
         while True:
-            worth, place, key = heapq.heappop(self._heap)
+            worth, place, key = self._heap[0]
             item = self._items.get(key)
-            if item is None or item.place != place:
-                continue
-            if item.worth > worth:
+            if item is not None and item.place == place and item.worth <= worth:
+                return worth, key
+            heapq.heappop(self._heap)
+            if item is not None and item.place == place:
                 self._put(key, item)
-                continue
-            self._age = worth
-            self.discard(key)
-            return key
+
+    def _evict(self) -> K:
+        self._age, key = self._least()
+        heapq.heappop(self._heap)
+        self.discard(key)
+        return key

@@ -115,7 +115,7 @@ class ForeignSource:
             raise
         if self._memory is not None and len(piece) == self._end:
             piece = bytes(piece)
-            self._memory.keep_content(self._generation, piece)
+            self._memory.keep_content(self._generation, piece, max(self._memory.visits(self._key_hash), 1))
         self._at += len(piece)
         return piece
 

@@ -87,7 +87,8 @@ class Memory:
         """Return whether a content of a key, which is read whole now, is to be held."""
         if length <= SMALL:
             return True
-        return length <= _MEDIUM and self.visits(key_hash) >= _AGAIN and self.promotes()
+        uses = self.visits(key_hash)
+        return length <= _MEDIUM and uses >= _AGAIN and self._evictor.would_stay(length, uses) and self.promotes()
 
     def names(self) -> list[bytes]:
         """Return the key hashes and generations of what is held; may be asked by any thread."""
@@ -138,10 +139,10 @@ class Memory:
         if self._watched.get(key_hash) is gone:
             del self._watched[key_hash]
 
-    def keep_content(self, generation: bytes, content: bytes) -> None:
-        """Hold a whole content, as long as it is worth it."""
+    def keep_content(self, generation: bytes, content: bytes, uses: int = 1) -> None:
+        """Hold a whole content that was used so often, as long as it is worth it."""
         self._contents[generation] = content
-        self._admit(generation, len(content) + _ENTRY_COST)
+        self._admit(generation, len(content) + _ENTRY_COST, uses)
 
     def drop(self, name: bytes) -> None:
         """Hold the heads of a key hash, or the content of a generation, no longer."""
@@ -164,7 +165,7 @@ class Memory:
         if (known := self._heads.pop(key_hash, None)) is not None:
             known.expire()
 
-    def _admit(self, name: bytes, size: int) -> None:
-        for victim in self._evictor.admit(name, size):
+    def _admit(self, name: bytes, size: int, uses: int = 1) -> None:
+        for victim in self._evictor.admit(name, size, uses):
             self._forget_heads(victim)
             self._contents.pop(victim, None)

@@ -270,7 +270,8 @@ class DiskSource:
             piece = await self._read()
         if self._whole and len(piece) == self._end and self._open:
             piece = bytes(piece)
-            self._ledger.memory.keep_content(self._generation, piece)
+            memory = self._ledger.memory
+            memory.keep_content(self._generation, piece, max(memory.visits(self._key_hash), 1))
         self._at += len(piece)
         return piece
 

@@ -38,6 +38,23 @@ def test_victims(items, new, victims):
     assert evictor_of(100, *items).admit(*new) == victims
 
 
+@pytest.mark.parametrize(
+    ("items", "size", "visits", "stays"),
+    [
+        pytest.param([], 100, 1, True, id="what fits stays"),
+        pytest.param([], 101, 1000, False, id="what is larger than the capacity does not"),
+        pytest.param([("a", 50, 9), ("b", 50, 9)], 50, 9, False, id="what is worth less than all does not"),
+        pytest.param(
+            [("a", 50, 9), ("b", 50, 9)], 50, 11, True, id="what is worth more does, by the visits it had before"
+        ),
+    ],
+)
+def test_what_would_stay_does(items, size, visits, stays):
+    evictor = evictor_of(100, *items)
+    assert evictor.would_stay(size, visits) == stays
+    assert ("new" not in evictor.admit("new", size, visits)) == stays
+
+
 def test_what_was_hot_long_ago_leaves_in_its_turn():
     evictor = evictor_of(100, ("old", 10, 5))
     numbers = iter(range(10_000))

@@ -102,7 +102,7 @@ def traced():
     tracemalloc.stop()
 
 
-@pytest.mark.parametrize(("window", "most"), [(0, MIB), (1, MIB), (65_535, MIB), (1 << 24, 2 * MIB)])
+@pytest.mark.parametrize(("window", "most"), [(0, MIB), (1, MIB), (65_535, MIB), (1 << 24, 3 * MIB // 2)])
 @pytest.mark.usefixtures("traced")
 async def test_what_is_passed_on_stays_with_the_origin(window, most):
     plenty, streams = Plenty(b"no-store"), range(1, 2 * STREAMS, 2)

@@ -47,6 +47,24 @@ def test_what_is_longer_is_wanted_once_it_is_asked_for_again_and_again(length, u
     assert seen == [uses is not None and number >= uses for number in range(5)]
 
 
+def test_what_would_have_to_leave_again_is_not_wanted_and_what_was_used_more_stays():
+    memory = Memory(MIB)
+    memory.keep_heads(bytes(16), Known(b"key", (a_stored(),)))
+    memory.keep_content(b"the hot1", bytes(MIB * 3 // 4))
+    wanted = []
+    for used in range(20):
+        memory.heads(bytes(16))
+        if used < 8:
+            memory.content(b"the hot1")
+            memory.content(b"the hot1")
+        wanted.append(memory.wants(bytes(16), MIB // 2))
+    assert not any(wanted[:8])
+    assert any(wanted[8:])
+    memory.keep_content(b"the new1", bytes(MIB // 2), memory.visits(bytes(16)))
+    assert memory.peek_content(b"the hot1") is None
+    assert memory.visits(b"the new1") == 21
+
+
 def test_while_there_is_no_room_every_eighth_is_promoted():
     memory = Memory(MIB)
     memory.keep_content(b"generatn", bytes(MIB - (1 << 14)))

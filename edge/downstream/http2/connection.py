@@ -21,6 +21,7 @@ from edge.downstream.http2.inflow import CONNECTION_WINDOW, Inflow
 from edge.downstream.http2.intake import Intake
 from edge.downstream.http2.receiver import FrameReceiver
 from edge.downstream.http2.sending import Sender
+from edge.downstream.http2.stream import ENOUGH
 from edge.downstream.http2.streams import Streams
 from edge.downstream.pace import SendingPace
 
@@ -73,7 +74,7 @@ class Http2(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         client = self._client or (peer[0] if isinstance(peer, tuple) else "unix")
         listener, limits, streams, budgets = self._listener, self._limits, self._streams, Budgets()
-        self._transport.set_write_buffer_limits(high=limits.write_buffer)
+        self._transport.set_write_buffer_limits(high=min(limits.write_buffer, ENOUGH))
         self._sender = Sender(self._transport, self._pace, streams.open)
         self._inflow = Inflow(self._sender)
         self._answering = Answering(
