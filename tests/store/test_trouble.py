@@ -188,14 +188,15 @@ async def test_what_was_not_written_leaves_pinned_what_was(tmp_path):
         with failing(disk._log._active):
             # Once as its own head that says otherwise, and once as its replacement.
             disk.put(stored)
-            for _ in range(2):
-                with pytest.raises(StoreError):
+            for errors in (1, 2, 3):
+                # What writes in the background may have been told first.
+                with suppress(StoreError):
                     await disk.flush()
-                disk._flush._paused_until = None
+                assert disk.stats().write_errors == errors
                 assert disk.stats().pinned_bytes == 1000 + (16 << 10)
-                await keep(disk, b"key", 2000)
-            with pytest.raises(StoreError):
-                await disk.flush()
+                if errors < 3:
+                    disk._flush._paused_until = None
+                    await keep(disk, b"key", 2000)
         assert [found.pinned for found in await disk.lookup(b"key")] == [True]
 
 
