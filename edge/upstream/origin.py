@@ -15,6 +15,7 @@ from edge.upstream.connection import Answered, Connection, Interim, Received
 from edge.upstream.pool import Pool, PoolStatistics
 from edge.upstream.request import RequestContent, request_head
 from edge.upstream.settings import OriginSettings
+from edge.upstream.tls import OriginTls
 
 #: How many addresses one attempt to connect goes through.
 ADDRESSES_TRIED = 4
@@ -134,19 +135,15 @@ class Origin:
 
     async def _dial(self, address: str) -> Connection:
         loop = asyncio.get_running_loop()
-
-        def made() -> Connection:
-            return Connection(self._clock, self.settings.timeouts, self._outbox)
-
+        connection = Connection(self._clock, self.settings.timeouts, self._outbox)
         if self.settings.path is not None:
-            return (await loop.create_unix_connection(made, self.settings.path))[1]
-        _, connection = await loop.create_connection(
-            made,
-            address,
-            self.settings.port,
-            ssl=self._tls,
-            server_hostname=self._server_name,
-        )
+            await loop.create_unix_connection(lambda: connection, self.settings.path)
+        elif self._tls is None:
+            await loop.create_connection(lambda: connection, address, self.settings.port)
+        else:
+            tls = OriginTls(self._tls, self._server_name, connection)
+            await loop.create_connection(lambda: tls, address, self.settings.port)
+            await tls.established()
         return connection
 
 

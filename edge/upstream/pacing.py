@@ -4,9 +4,11 @@ import asyncio
 from typing import Protocol
 
 # However little room there is, so much is received, which is most heads.
-_LEAST, _MOST = 1 << 10, 256 << 10
+_LEAST = 1 << 10
+#: So much is received at once, at most.
+MOST = 256 << 10
 # Read into and copied out of within one callback, so that one is enough for all connections of a process.
-_buffer = memoryview(bytearray(_MOST))
+_buffer = memoryview(bytearray(MOST))
 
 
 class Receiving(Protocol):
@@ -37,6 +39,11 @@ class Receiving(Protocol):
         ...
 
 
+def place(connection: Receiving, size: int | None = None) -> memoryview:
+    """Return where to put what comes for a connection next, or the first `size` octets of what has."""
+    return _buffer[: min(max(connection.allowed(), _LEAST), MOST) if size is None else size]
+
+
 class PacedProtocol(asyncio.BufferedProtocol):
     """Stands in for a connection, which without it is given up to 256,000 octets at once, whatever it says."""
 
@@ -47,11 +54,11 @@ class PacedProtocol(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where to put what comes."""
-        return _buffer[: min(max(self._connection.allowed(), _LEAST), _MOST)]
+        return place(self._connection)
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what has been put there."""
-        self._connection.data_received(bytes(_buffer[:nbytes]))
+        self._connection.data_received(bytes(place(self._connection, nbytes)))
 
     def eof_received(self) -> bool:
         """Take the end."""
