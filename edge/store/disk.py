@@ -318,7 +318,7 @@ class Disk:
         if content is not None:
             return MemorySource(content, start, end)
         name = key_hash(stored.key)
-        whole = start == 0 and end == stored.complete_length and self._memory.wants(name, end)
+        whole = start == 0 and end == stored.complete_length and self._memory.awaits(name, end)
         return DiskSource(self._ledger, self._reader, name, stored.generation, start=start, end=end, whole=whole)
 
     async def writer(

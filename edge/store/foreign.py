@@ -113,9 +113,11 @@ class ForeignSource:
         except StoreError:
             self.close()
             raise
-        if self._memory is not None and len(piece) == self._end:
-            piece = bytes(piece)
-            self._memory.keep_content(self._generation, piece, max(self._memory.visits(self._key_hash), 1))
+        if self._memory is not None:
+            if len(piece) == self._end:
+                piece = bytes(piece)
+                self._memory.keep_content(self._generation, piece, of=self._key_hash)
+            self._memory.awaits_no_more(self._key_hash)
         self._at += len(piece)
         return piece
 
@@ -124,6 +126,8 @@ class ForeignSource:
         if self._is_open:
             self._is_open = False
             self._chunk = None
+            if self._memory is not None:
+                self._memory.awaits_no_more(self._key_hash)
             self._shared.unpin(self._generation)
 
     async def _read(self) -> Piece:

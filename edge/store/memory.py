@@ -10,8 +10,8 @@ from edge.policy.eviction import Evictor
 #: The longest content that is kept in memory when it is first read, which is what one read of a chunk returns, and the
 #: longest that is once it is asked for again and again, which is a chunk.
 SMALL, _MEDIUM = 256 << 10, 1 << 20
-# Uses after which that is so, with the first.
-_AGAIN = 3
+# Uses after which that is so, with the first; and so many such contents are read at a time.
+_AGAIN, _AT_ONCE = 3, 16
 
 # What the interpreter needs for one entry, its head and its places in the tables, beyond the bytes themselves.
 _ENTRY_COST = 1000
@@ -59,6 +59,8 @@ class Memory:
     def __init__(self, capacity: int) -> None:
         self._evictor: Evictor[bytes] = Evictor(capacity)
         self._asked = 0
+        # Keys whose contents are read to be held.
+        self._awaited: set[bytes] = set()
         self._heads: dict[bytes, Heads] = {}
         self._contents: dict[bytes, bytes] = {}
         # What others hold, and are told of here.
@@ -83,12 +85,24 @@ class Memory:
         self._asked += 1
         return not self.is_full or not self._asked & 7
 
-    def wants(self, key_hash: bytes, length: int) -> bool:
-        """Return whether a content of a key, which is read whole now, is to be held."""
+    def awaits(self, key_hash: bytes, length: int) -> bool:
+        """Return whether a content of a key, of which all is wanted now, is to be read whole and held.
+
+        A longer one is for one reader at a time to bring, who then calls `awaits_no_more`.
+        """
         if length <= SMALL:
             return True
-        uses = self.visits(key_hash)
-        return length <= _MEDIUM and uses >= _AGAIN and self._evictor.would_stay(length, uses) and self.promotes()
+        uses, awaited = self.visits(key_hash), self._awaited
+        if length > _MEDIUM or uses < _AGAIN or key_hash in awaited or len(awaited) >= _AT_ONCE:
+            return False
+        if not (self._evictor.would_stay(length, uses) and self.promotes()):
+            return False
+        awaited.add(key_hash)
+        return True
+
+    def awaits_no_more(self, key_hash: bytes) -> None:
+        """Take note that a content has come, or will not."""
+        self._awaited.discard(key_hash)
 
     def names(self) -> list[bytes]:
         """Return the key hashes and generations of what is held; may be asked by any thread."""
@@ -139,10 +153,10 @@ class Memory:
         if self._watched.get(key_hash) is gone:
             del self._watched[key_hash]
 
-    def keep_content(self, generation: bytes, content: bytes, uses: int = 1) -> None:
-        """Hold a whole content that was used so often, as long as it is worth it."""
+    def keep_content(self, generation: bytes, content: bytes, *, of: bytes = b"") -> None:
+        """Hold a whole content as long as it is worth it, at first by the uses of the key `of` whose hash it is."""
         self._contents[generation] = content
-        self._admit(generation, len(content) + _ENTRY_COST, uses)
+        self._admit(generation, len(content) + _ENTRY_COST, max(self.visits(of), 1))
 
     def drop(self, name: bytes) -> None:
         """Hold the heads of a key hash, or the content of a generation, no longer."""

@@ -142,7 +142,7 @@ class Partitions:
         if foreign is None:
             return _Gone()
         name = key_hash(stored.key)
-        is_whole = start == 0 and end == stored.complete_length and self._memory.wants(name, end)
+        is_whole = start == 0 and end == stored.complete_length and self._memory.awaits(name, end)
         return ForeignSource(
             foreign.reader, self._shared, name, stored.generation, start=start, end=end,
             memory=self._memory if is_whole else None,

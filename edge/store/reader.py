@@ -268,10 +268,11 @@ class DiskSource:
             piece: Piece = bytes(waiting[: min(self._end - self._at, WINDOW)])
         else:
             piece = await self._read()
-        if self._whole and len(piece) == self._end and self._open:
-            piece = bytes(piece)
-            memory = self._ledger.memory
-            memory.keep_content(self._generation, piece, max(memory.visits(self._key_hash), 1))
+        if self._whole:
+            if len(piece) == self._end and self._open:
+                piece = bytes(piece)
+                self._ledger.memory.keep_content(self._generation, piece, of=self._key_hash)
+            self._ledger.memory.awaits_no_more(self._key_hash)
         self._at += len(piece)
         return piece
 
@@ -280,6 +281,8 @@ class DiskSource:
         if self._open:
             self._open = False
             self._chunk = None
+            if self._whole:
+                self._ledger.memory.awaits_no_more(self._key_hash)
             self._ledger.unpin(self._generation)
 
     async def _read(self) -> Piece:

@@ -463,6 +463,32 @@ async def test_a_chunk_is_kept_whole_once_it_is_asked_for_again_and_again(tmp_pa
         assert (disk.at_hand(stored) is not None) == (length <= MIB)
 
 
+async def test_of_many_who_ask_at_once_for_a_chunk_one_reads_it_whole(tmp_path):
+    async with a_disk(tmp_path, memory=4 * MIB) as disk:
+        stored = await keep(disk, b"key", MIB)
+        await disk.flush()
+        for _ in range(3):
+            await disk.lookup(b"key")
+        sources = [disk.open(stored, 0, MIB) for _ in range(20)]
+        async with asyncio.TaskGroup() as group:
+            reading = [group.create_task(source.read()) for source in sources]
+        first = [task.result() for task in reading]
+        assert sorted(map(len, first)) == [*[64 << 10] * 19, MIB]
+        sources[5].close()
+        for source, piece in zip(sources[6:], first[6:], strict=True):
+            assert bytes(piece) + await read_all(source) == content_of(b"key", MIB)
+
+
+async def test_a_chunk_that_is_not_read_after_all_may_be_by_the_next(tmp_path):
+    async with a_disk(tmp_path, memory=4 * MIB) as disk:
+        stored = await keep(disk, b"key", MIB)
+        await disk.flush()
+        for _ in range(3):
+            await disk.lookup(b"key")
+        disk.open(stored, 0, MIB).close()
+        assert await disk.open(stored, 0, MIB).read() == content_of(b"key", MIB)
+
+
 async def test_a_chunk_that_is_damaged_is_not_kept(tmp_path):
     async with a_disk(tmp_path, memory=4 * MIB) as disk:
         stored = await keep(disk, b"key", MIB)

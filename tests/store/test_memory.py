@@ -39,12 +39,27 @@ def test_what_is_dropped_is_gone():
 @pytest.mark.parametrize(("length", "uses"), [(SMALL, 0), (SMALL + 1, 3), (MIB, 3), (MIB + 1, None)])
 def test_what_is_longer_is_wanted_once_it_is_asked_for_again_and_again(length, uses):
     memory = Memory(4 * MIB)
-    seen = [memory.wants(bytes(16), length)]
+    seen = [memory.awaits(bytes(16), length)]
     memory.keep_heads(bytes(16), Known(b"key", (a_stored(),)))
     for _ in range(4):
-        seen.append(memory.wants(bytes(16), length))
+        seen.append(memory.awaits(bytes(16), length))
+        memory.awaits_no_more(bytes(16))
         memory.heads(bytes(16))
     assert seen == [uses is not None and number >= uses for number in range(5)]
+
+
+def test_one_brings_it_and_few_are_brought_at_a_time():
+    memory = Memory(64 * MIB)
+    names = [b"hash%012d" % number for number in range(20)]
+    for name in names:
+        memory.keep_heads(name, Known(b"key", (a_stored(),)))
+        for _ in range(3):
+            memory.heads(name)
+    assert sum(memory.awaits(name, MIB) for name in names) == 16
+    assert not memory.awaits(names[0], MIB)
+    memory.awaits_no_more(names[0])
+    assert memory.awaits(names[0], MIB)
+    assert all(memory.awaits(name, SMALL) for name in names)
 
 
 def test_what_would_have_to_leave_again_is_not_wanted_and_what_was_used_more_stays():
@@ -57,10 +72,11 @@ def test_what_would_have_to_leave_again_is_not_wanted_and_what_was_used_more_sta
         if used < 8:
             memory.content(b"the hot1")
             memory.content(b"the hot1")
-        wanted.append(memory.wants(bytes(16), MIB // 2))
+        wanted.append(memory.awaits(bytes(16), MIB // 2))
+        memory.awaits_no_more(bytes(16))
     assert not any(wanted[:8])
     assert any(wanted[8:])
-    memory.keep_content(b"the new1", bytes(MIB // 2), memory.visits(bytes(16)))
+    memory.keep_content(b"the new1", bytes(MIB // 2), of=bytes(16))
     assert memory.peek_content(b"the hot1") is None
     assert memory.visits(b"the new1") == 21
 
