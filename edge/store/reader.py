@@ -164,8 +164,9 @@ class Reader:
         into = (left > WINDOW and self._buffers.take(min(left, LARGE))) or bytearray(min(left, WINDOW))
         raw = self._at_once(chunk.segment, chunk.place.offset + HEADER_SIZE + offset - chunk.start, into)
         if raw is not None:
-            # Clients that take all at once would keep every other connection waiting.
-            await asyncio.sleep(0)
+            if len(raw) > _FIRST:
+                # Clients that take all at once would keep every other connection waiting.
+                await asyncio.sleep(0)
             return raw
         # What was checked has left the memory since: the disk may return something else now.
         return await self._verified(chunk, key_hash, generation, offset, end)
