@@ -1,6 +1,6 @@
 """Caches that a trace is replayed through: their policies are the classes that serve, their bytes are only counted."""
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 from math import inf
 
@@ -9,7 +9,7 @@ from edge.policy.admission import Admission
 from edge.policy.eviction import Evictor
 from edge.policy.reinsertion import MOST_VISITS, Reinsertion, visits_left
 from edge.store.layout import SMALLEST_QUOTA, Layout
-from edge.store.memory import SMALL
+from edge.store.memory import AGAIN, MEDIUM, SMALL
 from edge.store.record import CHUNK_SIZE
 
 
@@ -41,16 +41,22 @@ def lru(trace: Trace, capacity: int) -> Result:
 
 
 def memory(trace: Trace, capacity: int) -> Result:
-    """Replay through the memory tier: contents of up to SMALL octets."""
+    """Replay through the memory tier: contents of up to SMALL octets, and of up to MEDIUM as `Memory.awaits` says."""
     evictor: Evictor[bytes] = Evictor(capacity)
-    hits = octets = 0
+    uses: Counter[bytes] = Counter()
+    hits = octets = asked = 0
     for key, size in zip(trace.keys, trace.sizes, strict=True):
+        uses[key] += 1
         if key in evictor:
             evictor.visit(key)
             hits += 1
             octets += size
         elif size <= SMALL:
             evictor.admit(key, size)
+        elif size <= MEDIUM and uses[key] >= AGAIN and evictor.would_stay(size, uses[key]):
+            asked += 1
+            if not evictor.is_full or not asked & 7:
+                evictor.admit(key, size, uses[key])
     return _result(trace, hits, octets, None)
 
 

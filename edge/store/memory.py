@@ -9,9 +9,9 @@ from edge.policy.eviction import Evictor
 
 #: The longest content that is kept in memory when it is first read, which is what one read of a chunk returns, and the
 #: longest that is once it is asked for again and again, which is a chunk.
-SMALL, _MEDIUM = 256 << 10, 1 << 20
-# Uses after which that is so, with the first; and so many such contents are read at a time.
-_AGAIN, _AT_ONCE = 3, 16
+SMALL, MEDIUM = 256 << 10, 1 << 20
+#: Uses after which that is so, with the first; and so many such contents are read at a time.
+AGAIN, _AT_ONCE = 3, 16
 
 # What the interpreter needs for one entry, its head and its places in the tables, beyond the bytes themselves.
 _ENTRY_COST = 1000
@@ -93,7 +93,7 @@ class Memory:
         if length <= SMALL:
             return True
         uses, awaited = self.visits(key_hash), self._awaited
-        if length > _MEDIUM or uses < _AGAIN or key_hash in awaited or len(awaited) >= _AT_ONCE:
+        if length > MEDIUM or uses < AGAIN or key_hash in awaited or len(awaited) >= _AT_ONCE:
             return False
         if not (self._evictor.would_stay(length, uses) and self.promotes()):
             return False
