@@ -5,6 +5,7 @@ made, each at its own pace.  It is stored once its source is, as `caching.derive
 """
 
 import asyncio
+import sys
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -92,8 +93,14 @@ class Making:
         *,
         effort: bytes = FAST,
         is_kept: bool = False,
+        most: int = sys.maxsize,
     ) -> Fill | None:
-        """Begin to make a content, which `is_kept` lets go on without any reader; None if the store takes nothing."""
+        """Begin to make a content, which `is_kept` lets go on without any reader.
+
+        None if the store takes nothing, or if as many as `most` are being made.
+        """
+        if len(self) >= most:
+            return None
         source = material.stored
         coding = form.to
         name = (source.generation, coding, effort)
@@ -106,7 +113,7 @@ class Making:
             except StoreError as error:
                 self._telemetry.count(error.detail)
                 return None
-            if name in self._fills:
+            if name in self._fills or len(self) >= most:
                 # Another one was faster; if it has failed, so would this one.
                 writer.abort()
                 return self.find(source, coding)

@@ -334,6 +334,21 @@ async def test_coded_content_of_the_origin_is_stored_as_it_came_and_decoded_for_
     assert codings(world) == [b"br", b"identity"]
 
 
+async def test_when_much_is_being_made_whoever_needs_it_decoded_has_it_decoded_alone(world):
+    coded = gzip.compress(BODY)
+    gate = asyncio.Event()
+    world.upstream.script = lambda _: Answer(
+        fields=[HTML, CODED, FRESH], content=[coded[:20], gate, coded[20:]], is_chunked=True
+    )
+    async with asyncio.TaskGroup() as group:
+        clients = [group.create_task(world.get(path=b"/%d" % number)) for number in range(12)]
+        await turns(300)
+        assert len(world.asked) == 12
+        gate.set()
+    assert [decoded(client.result()) for client in clients] == [BODY] * 12
+    assert world.telemetry.counters["turned-for-one"] == 4
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
