@@ -16,7 +16,7 @@ Data: TypeAlias = bytes | bytearray | memoryview
 # So much is encrypted or decrypted at a time, as OpenSSL's buffers stay as large as they once were.
 _SLICE = 16 << 10
 # So many octets OpenSSL may answer by itself on one connection: an origin that asks for new keys (RFC 8446 §4.6.3) again
-# and again, and does not read the answers, is given up.
+# and again is given up.
 _MOST_ANSWERS = 16 << 10
 # Decrypted into and copied out of within one callback, so that one is enough for all connections of a process.  What has
 # come of a record before may come on top of what is received at once.

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from edge.caching.stored import StoredResponse
 from edge.errors import StoreDamaged, StoreError, StoreFull
 from edge.policy.admission import ALWAYS
 from edge.ports import Store, Writer
@@ -463,12 +464,18 @@ async def test_a_chunk_is_kept_whole_once_it_is_asked_for_again_and_again(tmp_pa
         assert (disk.at_hand(stored) is not None) == (length <= MIB)
 
 
+async def keep_a_wanted_chunk(disk: Disk) -> StoredResponse:
+    """Store a chunk under `key` that was looked up so often that it is to be kept in memory once it is read."""
+    stored = await keep(disk, b"key", MIB)
+    await disk.flush()
+    for _ in range(3):
+        await disk.lookup(b"key")
+    return stored
+
+
 async def test_of_many_who_ask_at_once_for_a_chunk_one_reads_it_whole(tmp_path):
     async with a_disk(tmp_path, memory=4 * MIB) as disk:
-        stored = await keep(disk, b"key", MIB)
-        await disk.flush()
-        for _ in range(3):
-            await disk.lookup(b"key")
+        stored = await keep_a_wanted_chunk(disk)
         sources = [disk.open(stored, 0, MIB) for _ in range(20)]
         async with asyncio.TaskGroup() as group:
             reading = [group.create_task(source.read()) for source in sources]
@@ -481,20 +488,14 @@ async def test_of_many_who_ask_at_once_for_a_chunk_one_reads_it_whole(tmp_path):
 
 async def test_a_chunk_that_is_not_read_after_all_may_be_by_the_next(tmp_path):
     async with a_disk(tmp_path, memory=4 * MIB) as disk:
-        stored = await keep(disk, b"key", MIB)
-        await disk.flush()
-        for _ in range(3):
-            await disk.lookup(b"key")
+        stored = await keep_a_wanted_chunk(disk)
         disk.open(stored, 0, MIB).close()
         assert await disk.open(stored, 0, MIB).read() == content_of(b"key", MIB)
 
 
 async def test_a_chunk_that_is_damaged_is_not_kept(tmp_path):
     async with a_disk(tmp_path, memory=4 * MIB) as disk:
-        stored = await keep(disk, b"key", MIB)
-        await disk.flush()
-        for _ in range(3):
-            await disk.lookup(b"key")
+        stored = await keep_a_wanted_chunk(disk)
         place = disk._index.first_chunk(stored.generation)
         flip(next(tmp_path.rglob("*.seg")), place.offset + HEADER_SIZE + 500_000, 3)
         assert await content_or_none(disk, b"key") is None
