@@ -75,9 +75,12 @@ async def test_the_log_is_followed_through_a_reload(tmp_path: Path) -> None:
     async with demo_origin() as origin, edge(origin.url, tmp_path / "cache", "--workers", "2") as node:
         await ask(node.url, "/nowhere/0")
         words = ("log", "-f", "-q", "status == 404", "--json", "--cache", cache)
+        # What was started in the background, as these tests may have been, ignores it, and so do its children.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         follower = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "edge", *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
+        signal.signal(signal.SIGINT, before)
         try:
             async with asyncio.timeout(60):
 
