@@ -44,6 +44,9 @@ NodeStore = Disk | Volumes | Partitions
 
 # Longer than anything lasts.
 _DAY = 86_400.0
+# A client may ask other workers for a hundred contents at a time and take none of them.  Of each, so many octets wait there
+# to be read and as many to be sent, beside what is on its way.
+_RELAYED_AT_ONCE = 64 << 10
 
 
 def make_driver(  # noqa: PLR0913 - the parts of a worker that a driver works with
@@ -185,6 +188,8 @@ def ring_limits(config: Config) -> Limits:
         send_rate=0,
         requests_per_connection=1 << 40,
         connections=allowed.connections * config.workers,
+        write_buffer=0,
+        room=_RELAYED_AT_ONCE,
     )
 
 

@@ -3,12 +3,13 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
+from typing import Any
 
 from edge.errors import DownstreamError, DownstreamTimeout
 from edge.policy.limits import Limits
 
-# Of all requests without content, which are most: one for each would take 760 octets.  It holds nothing, whatever is put in.
-_NOTHING: deque[bytes] = deque(maxlen=0)
+#: What waits where nothing does, which is mostly: one for each would take 760 octets.  It holds nothing, whatever is put in.
+NOTHING: deque[Any] = deque(maxlen=0)
 
 
 class Arriving(ABC):
@@ -27,7 +28,7 @@ class Arriving(ABC):
     def __init__(self, limits: Limits, *, expects_continue: bool, is_complete: bool) -> None:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._pieces = _NOTHING if is_complete else deque[bytes]()
+        self._pieces = NOTHING if is_complete else deque[bytes]()
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
         self._error: DownstreamError | None = None

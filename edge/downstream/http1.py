@@ -290,7 +290,7 @@ class Http1(asyncio.Protocol):
         if ready is not None:
             return self._write_ready(ready)
         self._responder = Http1Responder(
-            self, head.request, keep_alive=not head.wants_close, may_stay=self._may_stay
+            self, head.request, keep_alive=not head.wants_close, may_stay=self._may_stay, room=self._limits.room
         )  # fmt: skip
         self._served += 1
         if self._listener.begin(head.request, self._responder, self._client, self._has_answered):
@@ -364,7 +364,9 @@ class Http1(asyncio.Protocol):
             return is_short and will_come and not self._listener.is_draining
 
         keep = not head.wants_close and self._served < limits.requests_per_connection
-        responder = Http1Responder(self, head.request, keep_alive=keep, may_stay=may_stay)
+        responder = Http1Responder(
+            self, head.request, keep_alive=keep, may_stay=may_stay, room=self._limits.room
+        )  # fmt: skip
         await self._handle(head.request, content, responder, self._client)
         if not responder.is_finished:
             raise DownstreamClosed

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edge.errors import DownstreamClosed
-from edge.ports import Piece, Source
+from edge.ports import Allowance, Piece, Source
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import REASONS, Request, Response, may_have_content
 
@@ -52,17 +52,22 @@ class Http1Responder:
     """The response to one request; `keep_alive` says afterwards whether the connection may serve another."""
 
     __slots__ = (
-        "_chunked", "_head", "_left", "_may_stay", "_request", "_sends_content", "_wire", "is_finished", "keep_alive",
+        "_chunked", "_head", "_left", "_may_stay", "_request", "_sends_content", "_wire", "is_finished", "keep_alive", "room",
     )  # fmt: skip
 
-    #: A connection has one answer at a time, which waits in `send`.
-    room = sys.maxsize
-    allowance = None
-
     def __init__(
-        self, wire: Wire, request: Request | None, *, keep_alive: bool, may_stay: Callable[[], bool] = lambda: True
+        self,
+        wire: Wire,
+        request: Request | None,
+        *,
+        keep_alive: bool,
+        may_stay: Callable[[], bool] = lambda: True,
+        room: int = sys.maxsize,
     ) -> None:
-        """Answer `request` (None: what came was not one); `may_stay` is asked when the head is made."""
+        """Answer `request` (None: what came was not one); `may_stay` is asked when the head is made.
+
+        There is `room` for so much: a connection has one answer at a time, which waits in `send`.
+        """
         self._wire = wire
         self._may_stay = may_stay
         self._request = request
@@ -72,6 +77,12 @@ class Http1Responder:
         self._left: int | None = None
         self._chunked = False
         self._sends_content = False
+        self.room = room
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """What paces the receiving: nothing, where there is room for everything."""
+        return None if self.room == sys.maxsize else self._allow
 
     def interim(self, response: Response) -> None:
         """Send a 1xx response; dropped for HTTP/1.0 clients (RFC 9110 §15.2).
@@ -179,6 +190,9 @@ class Http1Responder:
         """Break the transfer: neither the last chunk nor the announced length is ever reached."""
         self.keep_alive = False
         self._wire.abort()
+
+    def _allow(self, unread: int) -> int:
+        return self.room - unread
 
     def _flush(self) -> None:
         head, self._head = self._head, None

@@ -33,22 +33,12 @@ class Fill:
 
     __slots__ = (
         "_changed", "_error", "_is_kept", "_is_spoilt", "_is_stored", "_is_whole", "_left_at", "_readers", "_task",
-        "_upstream", "_window", "_writer", "_written_to", "end", "is_over", "produced", "start", "store_error",
+        "_window", "_writer", "_written_to", "end", "is_over", "produced", "start", "store_error",
         "stored",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        upstream: Incoming,
-        writer: Writer,
-        stored: StoredResponse,
-        *,
-        start: int,
-        end: int | None,
-        is_kept: bool,
-    ) -> None:
-        """Take over `upstream` and `writer`; `is_kept` lets the fill go on without any reader."""
-        self._upstream = upstream
+    def __init__(self, writer: Writer, stored: StoredResponse, *, start: int, end: int | None, is_kept: bool) -> None:
+        """Take over `writer`; `is_kept` lets the fill go on without any reader."""
         self._writer = writer
         self._changed = asyncio.Event()
         self._error: EdgeError | None = None
@@ -66,11 +56,11 @@ class Fill:
         self.is_over = False
         self.store_error: StoreError | None = None
 
-    def begin(self, commit: Commit) -> None:
-        """Begin to read the origin's content, up to its end and `commit`."""
-        self._task = spawn(self._pump(commit), name="fill")
+    def begin(self, upstream: Incoming, commit: Commit) -> None:
+        """Begin to read the content, up to its end and `commit`; `upstream` is closed then, and let go of."""
+        self._task = spawn(self._pump(upstream, commit), name="fill")
         # A callback also comes when the task is cancelled before its first step.
-        self._task.add_done_callback(self._ended)
+        self._task.add_done_callback(lambda _: self._ended(upstream))
 
     def call_when_over(self, callback: Callable[[], None]) -> None:
         """Call `callback` once no more content will come; what was committed can be looked up by then."""
@@ -137,9 +127,9 @@ class Fill:
             asyncio.get_running_loop().call_soon(self._stop_if_abandoned)
         self.moved()
 
-    async def _pump(self, commit: Commit) -> None:
+    async def _pump(self, upstream: Incoming, commit: Commit) -> None:
         try:
-            while piece := await self._upstream.read():
+            while piece := await upstream.read():
                 if self.end is not None and self.produced + len(piece) > self.end:
                     raise UpstreamProtocolError("more content than announced")
                 await self._take(piece)
@@ -157,12 +147,12 @@ class Fill:
             except StoreError as error:
                 self.store_error = error
 
-    def _ended(self, _: object) -> None:
+    def _ended(self, upstream: Incoming) -> None:
         """Settle everything, whichever way the task came to its end."""
         if not self._is_whole and self._error is None:
             self._error = UpstreamClosed("nobody was left, or the task was stopped")
         self.is_over = True
-        self._upstream.close()
+        upstream.close()
         self._let_go()
         self._wake()
 

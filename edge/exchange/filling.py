@@ -159,7 +159,7 @@ class Filling:
     ) -> Fill:
         start, end = (0, forwarded.upstream.content_length) if part is None else (part.start, part.end)
         forwarded.upstream.hasten()
-        fill = Fill(forwarded.upstream, writer, stored, start=start, end=end, is_kept=not ex.wants_answer)
+        fill = Fill(writer, stored, start=start, end=end, is_kept=not ex.wants_answer)
 
         async def commit(end: int) -> bool:
             is_let_through = self._fence.lets_through(stored.key, forwarded.mark)
@@ -183,7 +183,7 @@ class Filling:
             ex.ttl = self.ttl(ex, stored)
         else:
             ex.detail = NotStored.NOT_ADMITTED.value
-        fill.begin(commit)
+        fill.begin(forwarded.upstream, commit)
         fill.call_when_over(count_error)
         return fill
 

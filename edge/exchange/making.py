@@ -26,6 +26,9 @@ FAST, CLOSE = b"fast", b"close"
 _REMADE = 4 << 20
 # So many contents are remembered as not worth it, or with their uses.
 _REMEMBERED = 10_000
+# Of what is stored, so many are decoded at a time for those who could read no other: a decoder may take 16 MiB.  The disk
+# takes what they make, whatever their clients do, so that a turn comes soon; after so many seconds nobody waits for it.
+_DECODED_AT_ONCE, _PATIENCE = 8, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,14 @@ class Material:
         open: returns it whole.
         length: returns its length, once it is over.
         over: waits until nothing more of it comes.
+        is_stored: whether all of it is there.
     """
 
     stored: StoredResponse
     open: Callable[[], Closable]
     length: Callable[[], int]
     over: Callable[[], Awaitable[None]]
+    is_stored: bool
 
 
 class Making:
@@ -53,6 +58,7 @@ class Making:
         self._fills: dict[tuple[bytes, bytes, bytes], Fill] = {}
         self._useless = OrderedDict[tuple[bytes, bytes, bytes], None]()
         self._uses = OrderedDict[bytes, int]()
+        self._turns, self._in_turn = asyncio.Semaphore(_DECODED_AT_ONCE), set[Fill]()
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -84,6 +90,22 @@ class Making:
             small=effort == CLOSE,
             is_dry=lambda: isinstance(content, FillReader) and content.is_dry,
         )
+
+    async def begin_in_turn(self, material: Material, form: Turned, rules: CompressionRules) -> Fill | None:
+        """Begin to make what a client cannot do without of what is stored, or find it; None as `begin`, or if its turn is late."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._turns.acquire()
+        except TimeoutError:
+            return self.find(material.stored, form.to)
+        with ExitStack() as over:
+            over.callback(self._turns.release)
+            fill = self.find(material.stored, form.to) or await self.begin(material, form, rules)
+            if fill is not None and fill not in self._in_turn:
+                self._in_turn.add(fill)
+                over.callback(self._in_turn.discard, fill)
+                fill.call_when_over(over.pop_all().close)
+            return fill
 
     async def begin(
         self,
@@ -135,8 +157,8 @@ class Making:
             await writer.commit(replace(draft, complete_length=end, ranges=((0, end),) if end else ()))
             return True
 
-        self._fills[name] = fill = Fill(made, writer, draft, start=0, end=None, is_kept=is_kept)
-        fill.begin(commit)
+        self._fills[name] = fill = Fill(writer, draft, start=0, end=None, is_kept=is_kept)
+        fill.begin(made, commit)
         fill.call_when_over(lambda: self._over(name))
         return fill
 
@@ -177,7 +199,7 @@ def stored_material(store: Store, stored: StoredResponse) -> Material:
     async def nothing() -> None:
         """Wait for nothing: it is stored."""
 
-    return Material(stored, lambda: store.open(stored, 0, length), lambda: length, nothing)
+    return Material(stored, lambda: store.open(stored, 0, length), lambda: length, nothing, is_stored=True)
 
 
 def filled_material(fill: Fill, stored: StoredResponse) -> Material:
@@ -188,4 +210,4 @@ def filled_material(fill: Fill, stored: StoredResponse) -> Material:
         fill.call_when_over(is_over.set)
         await is_over.wait()
 
-    return Material(stored, lambda: fill.open(0, None), lambda: fill.produced, over)
+    return Material(stored, lambda: fill.open(0, None), lambda: fill.produced, over, is_stored=False)

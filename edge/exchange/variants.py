@@ -32,8 +32,8 @@ from edge.ports import Incoming, Ring, Store, UpstreamResponse
 from edge.semantics.fields import FieldSection
 from edge.semantics.messages import Request, Response
 
-# So many contents are made at a time while they come in from the origin, and for hits; and for those who could read no
-# other, who beyond that get one for each of them alone, at its own pace: a decoder may take 16 MiB.
+# So many contents are made at a time while they come in from the origin, and for hits; and, as they come in, for those who
+# could read no other, who beyond that get one for each of them alone, at its own pace: a decoder may take 16 MiB.
 _AT_ONCE, _AT_ONCE_FOR_HITS, _AT_ONCE_FOR_NEED = 32, 4, 8
 # A stored content of more octets is coded for the next client, not for this one.
 _WAITED_FOR = 1 << 20
@@ -225,7 +225,11 @@ class Variants:
             return made()
         fill = making.find(source, wanted.to)
         if fill is None and self._is_ours(source.key):
-            fill = await making.begin(material, wanted, rules, most=_AT_ONCE_FOR_NEED if wanted.is_needed else _AT_ONCE)
+            if wanted.is_needed and material.is_stored:
+                fill = await making.begin_in_turn(material, wanted, rules)
+            else:
+                most = _AT_ONCE_FOR_NEED if wanted.is_needed else _AT_ONCE
+                fill = await making.begin(material, wanted, rules, most=most)
         if fill is None and not wanted.is_needed:
             return as_it_is
         ex.did("decode" if wanted.to == IDENTITY else "code")

@@ -1,5 +1,6 @@
 """The limits of what one client may send and hold; defaults are the safe ones."""
 
+import sys
 from dataclasses import dataclass
 
 
@@ -29,6 +30,7 @@ class Limits:
         handshakes: most connections at a time that are not at HTTP yet; the oldest gives way to one more.
         handshake_timeout: longest time until they are.
         write_buffer: octets waiting for a slow client before its source is asked to wait.
+        room: octets of an answer's content at most that are received, or read, for a client at once.
     """
 
     request_line: int = 8 << 10
@@ -52,3 +54,4 @@ class Limits:
     handshakes: int = 1000
     handshake_timeout: float = 10.0
     write_buffer: int = 256 << 10
+    room: int = sys.maxsize

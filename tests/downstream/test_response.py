@@ -97,6 +97,15 @@ async def test_what_was_no_request_is_answered_in_full():
     assert wire.sent.endswith(CLOSE + b"\r\nno\n")
 
 
+@pytest.mark.parametrize("unread", [0, 99, 101])
+def test_what_has_little_room_paces_what_is_received(unread):
+    given = Http1Responder(Wire(), None, keep_alive=False, room=100)
+    assert given.room == 100
+    assert given.allowance is not None
+    assert given.allowance(unread) == 100 - unread
+    assert Http1Responder(Wire(), None, keep_alive=False).allowance is None
+
+
 async def test_a_date_that_is_there_is_left():
     wire, responder = answering()
     responder.start(Response(200, FieldSection([(b"date", b"then")])), 0)

@@ -43,8 +43,8 @@ class Filled:
             await writer.commit(stored)
             return True
 
-        fill = Fill(response, writer, stored, start=0, end=response.content_length, is_kept=is_kept)
-        fill.begin(commit)
+        fill = Fill(writer, stored, start=0, end=response.content_length, is_kept=is_kept)
+        fill.begin(response, commit)
         return fill
 
     async def over(self, fill: Fill) -> None:

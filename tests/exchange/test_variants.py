@@ -13,6 +13,7 @@ from backports import zstd
 from edge.caching import derived
 from edge.caching.coding import CompressionRules
 from edge.errors import UpstreamClosed
+from edge.exchange import making
 from edge.policy.purging import Kind, Mode, Selector
 from edge.testing.responder import RecordingResponder
 from edge.testing.upstream import Answer
@@ -347,6 +348,31 @@ async def test_when_much_is_being_made_whoever_needs_it_decoded_has_it_decoded_a
         gate.set()
     assert [decoded(client.result()) for client in clients] == [BODY] * 12
     assert world.telemetry.counters["turned-for-one"] == 4
+
+
+@pytest.mark.parametrize(
+    ("patience", "alone"), [pytest.param(60, 0, id="and comes"), pytest.param(0.1, 4, id="and is too late")]
+)
+async def test_what_is_stored_is_decoded_in_its_turn_for_whoever_needs_it(world, monkeypatch, patience, alone):
+    monkeypatch.setattr(making, "_PATIENCE", patience)
+    world.upstream.script = lambda _: page(FRESH, CODED, body=gzip.compress(BODY))
+    paths = [b"/%d" % number for number in range(12)]
+    for path in paths:
+        await world.get(GZIP, path=path)
+    await world.settle()
+    world.store.takes.clear()
+    async with asyncio.TaskGroup() as group:
+        # The second of each finds what the first has begun.
+        clients = [group.create_task(world.get(path=path)) for path in paths for _ in range(2)]
+        await turns(300)
+        assert world.store.writers == 8
+        while world.telemetry.counters["turned-for-one"] < 2 * alone:
+            await asyncio.sleep(0.01)
+        world.store.takes.set()
+    assert [decoded(client.result()) for client in clients] == [BODY] * 24
+    assert world.telemetry.counters["turned-for-one"] == 2 * alone
+    await world.settle()
+    assert [decoded(await world.get(path=path)) for path in paths] == [BODY] * 12
 
 
 @pytest.mark.parametrize(

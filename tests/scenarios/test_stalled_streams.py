@@ -1,6 +1,7 @@
 """What a client costs that asks for much and takes none of it: little beside the requests, which wait for the origin alike."""
 
 import asyncio
+import socket
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,8 +10,11 @@ from pathlib import Path
 import pytest
 
 import edge
+from edge.app import ring_limits
 from edge.clock import SystemClock
+from edge.config.load import load
 from edge.downstream.http2.frames import HEADERS
+from edge.downstream.listener import Listener
 from edge.exchange.context import Context
 from edge.exchange.driver import Driver
 from edge.exchange.site import Site, Sites
@@ -19,6 +23,7 @@ from edge.store.disk import Disk
 from edge.store.settings import Settings
 from edge.tasks import spawn
 from edge.testing.store import MemoryStore
+from edge.testing.telemetry import RecordingTelemetry
 from edge.upstream.origin import Origin
 from edge.upstream.settings import OriginSettings
 from tests.downstream.http2.speaking import GET, Speaking, only, window_update
@@ -31,11 +36,11 @@ QUIET, STUCK = 0.2, 30
 
 
 class Plenty:
-    """An origin that sends 16 MiB for each request, once `gate` is open, as fast as they are taken."""
+    """An origin that sends so much for each request, once `gate` is open, as fast as it is taken."""
 
-    def __init__(self, cache_control: bytes) -> None:
-        self.gate, self.arrived, self.written = asyncio.Event(), 0, 0
-        self._head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nCache-Control: %b\r\n\r\n" % (16 * MIB, cache_control)
+    def __init__(self, cache_control: bytes, size: int = 16 * MIB) -> None:
+        self.gate, self.arrived, self.written, self._size = asyncio.Event(), 0, 0, size
+        self._head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nCache-Control: %b\r\n\r\n" % (size, cache_control)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -43,7 +48,7 @@ class Plenty:
                 self.arrived += 1
                 await self.gate.wait()
                 writer.write(self._head)
-                for _ in range(16 * MIB // len(PIECE)):
+                for _ in range(self._size // len(PIECE)):
                     writer.write(PIECE)
                     await writer.drain()
                     self.written += len(PIECE)
@@ -61,9 +66,24 @@ class Plenty:
                 await asyncio.sleep(QUIET)
 
 
+class Owner:
+    """A ring in which another worker owns everything."""
+
+    def __init__(self, way: Origin) -> None:
+        self._way = way
+
+    def owner(self, _key: bytes) -> Origin:
+        return self._way
+
+    async def invalidate(self, _key: bytes) -> None:
+        """Have nothing forgotten: no key is here."""
+
+
 @asynccontextmanager
-async def speaking(plenty: Plenty, store: Store) -> AsyncIterator[tuple[Speaking, int]]:
-    """Run an edge, and yield clients for it and its port."""
+async def speaking(
+    plenty: Plenty, store: Store, owner: tuple[Path, Store] | None = None
+) -> AsyncIterator[tuple[Speaking, int]]:
+    """Run an edge, with its `owner` of all keys at a path, if there is one; yield clients for it and its port."""
 
     async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         spawn(plenty.serve(reader, writer), name="plenty")
@@ -72,8 +92,18 @@ async def speaking(plenty: Plenty, store: Store) -> AsyncIterator[tuple[Speaking
         clock, port = SystemClock(), server.sockets[0].getsockname()[1]
         upstream = Origin(OriginSettings(name="main", scheme="http", host="127.0.0.1", port=port), clock)
         sites = Sites([Site(name="site", hosts=(b"*",), origin="main")])
-        driver = Driver(sites, Context(store, {"main": upstream}, Log(), clock, NODE))
-        clients = Speaking()
+        clients, ring = Speaking(), None
+        if owner is not None:
+            driver = Driver(sites, Context(owner[1], {"main": upstream}, RecordingTelemetry(), clock, NODE))
+            limits = ring_limits(load(None, {"origins": ["http://a.test"]}, {}))
+            listener = Listener(driver.handle_relayed, driver.refuse_unparsed, limits, clock)
+            listener.scheme = b"ring"
+            bound = socket.socket(socket.AF_UNIX)
+            bound.bind(str(owner[0]))
+            await listener.start(bound)
+            clients.listeners.append(listener)
+            ring = Owner(Origin(OriginSettings("owner", "http", "127.0.0.1", 0, path=str(owner[0])), clock))
+        driver = Driver(sites, Context(store, {"main": upstream}, Log(), clock, NODE, ring=ring))
         _, port = await clients.listener(driver.handle)
         try:
             yield clients, port
@@ -147,5 +177,31 @@ async def test_what_is_stored_stays_on_the_disk(window, tmp_path):
             await plenty.quiet()
             # Requests that wait for the origin take as much.
             assert held() - before < 3 * MIB // 2
+    finally:
+        await disk.close()
+
+
+@pytest.mark.parametrize(("control", "size"), [(b"no-store", 16 * MIB), (b"max-age=3600", 2 * MIB)])
+@pytest.mark.usefixtures("traced")
+async def test_of_what_another_worker_brings_little_waits_there(control, size, tmp_path):
+    plenty, streams = Plenty(control, size), range(1, 2 * STREAMS, 2)
+    disk = await Disk.start(tmp_path, Settings(quota=512 * MIB, memory=MIB), SystemClock())
+    try:
+        async with speaking(plenty, MemoryStore(), (tmp_path / "owner", disk)) as (clients, port):
+            peer = await clients.peer(port)
+            await peer.greet()
+            await peer.send(window_update(0, 1 << 24), *asking(streams))
+            async with asyncio.timeout(STUCK):
+                while plenty.arrived < STREAMS:
+                    await asyncio.sleep(0.01)
+            waiting = held()
+            plenty.gate.set()
+            for _ in streams:
+                assert await peer.until(lambda got: got.kind == HEADERS)
+            assert await peer.pong()
+            async with asyncio.timeout(STUCK):
+                # What is stored is on the disk before long.
+                while held() - waiting > 16 * MIB:
+                    await plenty.quiet()
     finally:
         await disk.close()

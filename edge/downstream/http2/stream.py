@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from typing import NamedTuple
 
+from edge.downstream.arriving import NOTHING
 from edge.downstream.http2.content import StreamContent
 from edge.downstream.http2.frames import WINDOW
 from edge.downstream.http2.priority import Priority
@@ -62,7 +63,7 @@ class Stream:
         self.is_ending = self.has_ended = self.is_answered = self.is_gone = self.is_next = False
         self.is_kept_anyway = self.wants = False
         self.pace = SendingPace(limits)
-        self._pieces: deque[Piece] = deque()
+        self._pieces: deque[Piece] = NOTHING
         self._waiter: asyncio.Future[None] | None = None
 
     @property
@@ -77,6 +78,8 @@ class Stream:
 
     def put(self, data: Piece) -> None:
         """Let `data` wait to be sent."""
+        if self._pieces is NOTHING:
+            self._pieces = deque()
         self._pieces.append(data)
         self.unsent += len(data)
         self.pace.written += len(data)
