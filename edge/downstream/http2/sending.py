@@ -29,9 +29,9 @@ from edge.downstream.pace import SendingPace
 from edge.ports import Piece
 
 # After so many octets of content, other connections have their turn.
-_MOST_AT_ONCE = 512 << 10
-# Streams hold so much beside the one that is sent next: the first pieces of four large contents.
-_MOST_HELD = 256 << 10
+_MOST_AT_ONCE = 384 << 10
+# Streams hold so much beside the one that is sent next: the first pieces of two large contents.
+_MOST_HELD = 128 << 10
 # What a client has said that it takes is on its way: of one with a window for as much beside it, so much may be, but no
 # more than it was sent before, or saying so would be all that it takes to have much of it held.
 _MOST_MOVING = 4 << 20

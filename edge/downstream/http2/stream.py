@@ -99,6 +99,8 @@ class Stream:
                 piece = piece[:most]
             taken.append(piece)
             most -= len(piece)
+        if not pieces:
+            self._pieces = NOTHING
         self.come()
         return taken
 
@@ -111,7 +113,7 @@ class Stream:
     def drop(self) -> None:
         """Let go of everything: nothing is sent or received any more."""
         self.is_gone = True
-        self._pieces.clear()
+        self._pieces = NOTHING
         self.unsent = 0
         self.content.drop()
         self._wake()
