@@ -56,7 +56,7 @@ CASES = [
     Case("miss-1k", "/miss/1k", is_unique=True),
     Case("pass-1k", "/pass/1k", is_unique=True),
     # So many that each is stale, after a second, when its turn comes again.
-    Case("revalidate-1k", "/valid/1k", paths=30_000),
+    Case("revalidate-1k", "/valid/1k", paths=200_000),
     Case("burst-100k", "/slow/100k", Load.BURST, connections=500),
     # The same active connections, alone and beside the idle ones.
     Case("hit-1k-2000", "/hit/1k", connections=2_000),

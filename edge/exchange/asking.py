@@ -85,7 +85,7 @@ class Asking:
     def received(ex: Exchange, fields: FieldSection, upstream: UpstreamResponse, mark: int, epoch: int) -> Forwarded:
         """Return the origin's answer to a request with `fields`; UpstreamError when it is none to that."""
         ex.heard(upstream)
-        head = received_head(upstream)
+        head = received_head(upstream.head, upstream.response_time)
         is_unasked_304 = head.status == 304 and b"if-none-match" not in fields and b"if-modified-since" not in fields
         # RFC 9112 §6.3: such content ends with the connection; what it is only the origin knows.
         coding = upstream.head.fields.get(b"transfer-encoding")
@@ -113,9 +113,9 @@ class Asking:
         else:
             await self._take_new(ex, forwarded, question, flight)
 
-    def put(self, freshened: StoredResponse, forwarded: Forwarded) -> bool:
-        """Replace a stored head by its update; return whether the store took it."""
-        if not self._fence.lets_through(freshened.key, forwarded.mark):
+    def put(self, freshened: StoredResponse, mark: int) -> bool:
+        """Replace a stored head by its update, asked for at `mark`; return whether the store took it."""
+        if not self._fence.lets_through(freshened.key, mark):
             return False
         try:
             self._context.store.put(freshened)
@@ -140,7 +140,7 @@ class Asking:
         decision = self.decision(ex, replace(ex.request, method=b"GET"), forwarded, freshened.response)
         if isinstance(decision, Store):
             ex.did("freshen")
-            ex.is_stored = self.put(freshened, forwarded)
+            ex.is_stored = self.put(freshened, forwarded.mark)
             flight.freshened(freshened)
         else:
             _tell_refusal(flight, decision)

@@ -481,7 +481,7 @@ class Driver:
     async def _update_by_head(self, ex: Exchange, stored: StoredResponse, forwarded: Forwarded) -> None:
         if validation.is_same_by_head(stored, forwarded.upstream.head):
             ex.did("freshen")
-            self._asking.put(self._filling.freshened(ex, stored, forwarded), forwarded)
+            self._asking.put(self._filling.freshened(ex, stored, forwarded), forwarded.mark)
         else:
             ex.did("invalidate")
             await self._context.store.remove(stored.key, stored.generation)

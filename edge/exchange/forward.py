@@ -80,10 +80,9 @@ def forwarded_request(ex: Exchange, fields: FieldSection) -> Request:
     return Request(request.method, ex.target, fields, request.version, request.has_content, request.content_length)
 
 
-def received_head(upstream: UpstreamResponse) -> Response:
+def received_head(head: Response, response_time: float) -> Response:
     """Return the origin's response with end-to-end fields only, and a Date (RFC 9110 §6.6.1)."""
-    head = upstream.head
     fields = end_to_end(head.fields).without(b"content-length")
     if b"date" not in fields:
-        fields = fields.with_lines((b"date", format_date(upstream.response_time)))
+        fields = fields.with_lines((b"date", format_date(response_time)))
     return head.with_fields(fields)

@@ -41,17 +41,29 @@ class StoredShape:
         is_reusable: whether they are, as they are, while they are fresh.
     """
 
-    __slots__ = ("_lifetime", "_node", "_own", "_said", "_shown", "_site", "is_reusable")
+    __slots__ = ("_lifetime", "_node", "_own", "_said", "_shown", "_site", "_status", "is_reusable")
 
-    def __init__(self, ex: Exchange, stored: StoredResponse, shown: Shown | None) -> None:
-        """Learn from what is `shown` of one of them in an exchange."""
+    def __init__(
+        self,
+        ex: Exchange,
+        stored: StoredResponse,
+        shown: Shown | None,
+        *,
+        outcome: str = "HIT",
+        status: Callable[[bytes, int], bytes] = hit_status,
+    ) -> None:
+        """Learn from what is `shown` of one of them in an exchange.
+
+        `status` returns what Cache-Status says for a node and the seconds left.
+        """
         site = ex.site
+        self._status = status
         facts = freshness(stored.status, stored.fields, stored.response_time, site.freshness)
         self._site, self._node = site, ex.node
         self.is_reusable = shown is not None and not facts.directives.unqualified(b"no-cache")
         self._lifetime = facts.lifetime if facts.source in DATELESS else None
         aged = (stored if shown is None else shown.stored).fields.replacing(b"age", b"")
-        own = with_own_fields(aged, site, ex.target.scheme, ex.node, b"", "HIT")
+        own = with_own_fields(aged, site, ex.target.scheme, ex.node, b"", outcome)
         self._shown = places(own, stored.fields)
         self._own = own.lines[len(self._shown) :]
         self._said: tuple[Second | None, bytes, tuple[Line, ...]] = None, b"", ()
@@ -77,7 +89,7 @@ class StoredShape:
 
     def _saying(self, second: Second) -> tuple[Second | None, bytes, tuple[Line, ...]]:
         if self._said[0] != second:
-            status = hit_status(self._node, second[1])
+            status = self._status(self._node, second[1])
             said = {b"age": b"%d" % second[0], b"cache-status": status}
             self._said = second, status, tuple((name, said.get(name, value)) for name, value in self._own)
         return self._said

@@ -143,7 +143,7 @@ class Shapes:
     def learn_request(self, ex: Exchange) -> RequestShape:
         """Return the shape of the exchange's request, and remember it if it is not too large."""
         shape, target = RequestShape(ex), ex.request.target
-        if _is_small(ex.request.fields):
+        if is_small(ex.request.fields):
             if len(self._requests) >= _SHAPES:
                 # Begun anew rather than kept in order: what is frequent is back at once.
                 self._requests.clear()
@@ -157,7 +157,7 @@ class Shapes:
     def learn_response(self, shape: RequestShape, ex: Exchange, forwarded: Forwarded) -> ResponseShape:
         """Return the shape of the origin's response, and remember it if it is not too large."""
         learnt, received = ResponseShape(ex, forwarded), forwarded.upstream.head
-        if _is_small(received.fields):
+        if is_small(received.fields):
             if len(self._responses) >= _SHAPES:
                 self._responses.clear()
             self._responses[_deciding(shape, received)] = learnt
@@ -165,9 +165,12 @@ class Shapes:
 
 
 def _deciding(shape: RequestShape, response: Response) -> tuple[object, ...]:
-    names = shape.site.deciding
-    # Of the others, only the names.
-    return shape, response.status, tuple([line if line[0] in names else line[0] for line in response.fields.lines])
+    return shape, response.status, reduced(response.fields, shape.site.deciding)
+
+
+def reduced(fields: FieldSection, deciding: frozenset[bytes]) -> tuple[object, ...]:
+    """Return the lines that decide, and only the names of the others."""
+    return tuple([line if line[0] in deciding else line[0] for line in fields.lines])
 
 
 def _as_is_below(ex: Exchange, head: Response, *, is_stored: bool) -> int | None:
@@ -190,5 +193,6 @@ def places(kept: FieldSection, received: FieldSection) -> tuple[int, ...]:
     return tuple(place for place, line in enumerate(received) if id(line) in same)
 
 
-def _is_small(fields: FieldSection) -> bool:
+def is_small(fields: FieldSection) -> bool:
+    """Return whether what such fields lead to may be remembered."""
     return len(fields) <= _LINES and sum(len(name) + len(value) for name, value in fields) <= _OCTETS

@@ -39,6 +39,7 @@ GoOn = Callable[[Exchange, Callable[[Exchange], Awaitable[None]], Callable[[], N
 
 #: The stored response that is asked about, and why.
 Validates = tuple[StoredResponse, Validate]
+_VALIDATED: tuple[str, ...] = ("not-modified", "freshen", "deliver")
 
 
 class Asked:
@@ -236,7 +237,7 @@ class ShortWay:
         if asked.has_left or (asked.flight is not None and asked.flight.has_followers):
             return False
         if asked.validates is not None:
-            return self._take_validated(asked, asked.validates[0], upstream)
+            return self._take_validated(asked, asked.validates, upstream)
         content = upstream.whole()
         if content is None or upstream.content_length != len(content):
             return False
@@ -257,16 +258,54 @@ class ShortWay:
         self._answer(asked, shape, upstream, content, ttl, now)
         return True
 
-    def _take_validated(self, asked: Asked, stored: StoredResponse, upstream: UpstreamResponse) -> bool:
+    def _take_validated(self, asked: Asked, validates: Validates, upstream: UpstreamResponse) -> bool:
+        at_once = self._revalidating.at_once(asked.shape, validates, upstream, asked.flight, asked.mark, asked.epoch)
+        if at_once is not None:
+            self._answer_validated(asked, validates[1], upstream, *at_once)
+            return True
         ex = asked.exchange(self._context.node)
-        if not self._revalidating.answer(ex, asked.responder, stored, upstream, asked.flight, asked.mark):
+        if not self._revalidating.answer(
+            ex, asked.responder, asked.shape, validates, upstream, asked.flight, asked.mark
+        ):  # fmt: skip
             return False
         self._ended(ex.record(self._context.clock.now()))
         asked.over()
         return True
 
+    def _answer_validated(
+        self, asked: Asked, why: Validate, upstream: UpstreamResponse, shown: Response, content: bytes, said: bytes
+    ) -> None:
+        """Answer with what was freshened, which Cache-Status has `said`, and tell what happened."""
+        status, sent, is_complete = shown.status, len(content), True
+        done = _VALIDATED
+        try:
+            asked.responder.answer(shown, content)
+        except DownstreamClosed as gone:
+            status, sent, is_complete = 499, 0, False
+            done = (*done, gone.detail)
+        seconds = max(0.0, self._context.clock.now() - asked.began)
+        record = Record(
+            asked.request,
+            status,
+            asked.trace + done,
+            said,
+            "REVALIDATED",
+            why.detail.value,
+            asked.client,
+            asked.shape.site.name,
+            sent,
+            asked.began,
+            seconds,
+            seconds,
+            upstream.response_time - upstream.request_time,
+            upstream.head.status,
+            is_complete,
+        )
+        self._ended(record)
+        asked.over()
+
     def _learn_response(self, asked: Asked, upstream: UpstreamResponse) -> ResponseShape:
-        forwarded = Forwarded(upstream, received_head(upstream), asked.mark, asked.epoch)
+        forwarded = Forwarded(upstream, received_head(upstream.head, upstream.response_time), asked.mark, asked.epoch)
         return self._shapes.learn_response(asked.shape, asked.exchange(self._context.node), forwarded)
 
     def _store(self, asked: Asked, shape: ResponseShape, upstream: UpstreamResponse, content: bytes) -> bool:

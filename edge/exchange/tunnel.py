@@ -69,7 +69,7 @@ class Tunnels:
     async def _answered(self, ex: Exchange, upstream: UpstreamResponse, protocol: bytes) -> None:
         now = self._context.clock.now()
         if upstream.head.status != 101:
-            await pass_through(ex, upstream, received_head(upstream), now)
+            await pass_through(ex, upstream, received_head(upstream.head, upstream.response_time), now)
             return
         agreed = upstream.head.fields.combined(b"upgrade") or b""
         if agreed.lower() != protocol.lower():

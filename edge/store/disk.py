@@ -363,9 +363,10 @@ class Disk:
         name = key_hash(stored.key)
         if not self._is_open or not self._flush.is_storing:
             raise StoreFull("nothing is stored at present")
-        if all(ref.generation != stored.generation for ref in self._ledger.heads(name)):
+        present = self._ledger.heads(name)
+        if all(ref.generation != stored.generation for ref in present):
             raise StoreError("the stored response is gone")
-        self._ledger.add_head(name, stored)
+        self._ledger.add_head(name, stored, present)
 
     async def pin(self, key: bytes, generation: bytes, *, pinned: bool = True) -> bool:
         """Let a stored response never be reclaimed, or be as any other again; return whether it is there.

@@ -141,13 +141,14 @@ class Ledger:
         """Return the head of `generation` that waits to be written, or None."""
         return self._stored.get(generation)
 
-    def add_head(self, key_hash: bytes, stored: StoredResponse) -> None:
-        """Let `stored` be found, in the place of its variant.
+    def add_head(self, key_hash: bytes, stored: StoredResponse, present: Heads | None = None) -> None:
+        """Let `stored` be found, in the place of its variant; `present` are the heads of the key, if they are known.
 
         StoreError: it is not one that can be kept, or it is pinned and there is no room for that.
         """
+        present = self.heads(key_hash) if present is None else present
         entry = Entry(Kind.HEAD, key_hash, stored.generation, head.encode(stored), stored=stored)
-        heads, gone = with_head(self.heads(key_hash), HeadRef(stored.generation, head.variant_of(stored), None))
+        heads, gone = with_head(present, HeadRef(stored.generation, head.variant_of(stored), None))
         charge = charge_of(stored) if stored.pinned else 0
         if charge:
             self.pins.check(charge, instead_of=(stored.generation, *gone))

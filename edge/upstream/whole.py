@@ -58,7 +58,8 @@ class WholeResponse:
 
     def __init__(self, head: Response, content: bytes, request_time: float, response_time: float) -> None:
         self.head, self._content = head, content
-        self.content_length: int | None = len(content)
+        # A 304 that states one is the parser's.
+        self.content_length: int | None = None if head.status == 304 else len(content)
         self.request_time, self.response_time = request_time, response_time
 
     async def read(self) -> bytes:
@@ -110,7 +111,11 @@ def whole_response(method: bytes, data: bytes, *, lines: int, octets: int) -> Wh
                 options.append(value)
             else:
                 return None
-    if len(data) - end - 4 != length or not may_have_content(method, status[0]):
+    if status[0] == 304:
+        # RFC 9110 §15.4.5: it has no content, and seldom a length.
+        if method != b"GET" or length >= 0 or len(data) != end + 4:
+            return None
+    elif len(data) - end - 4 != length or not may_have_content(method, status[0]):
         return None
     is_reusable, idle_timeout = connection_options(tuple(options)) if options else (True, None)
     return Response(status[0], FieldSection(section), status[1]), data[end + 4 :], is_reusable, idle_timeout

@@ -90,7 +90,7 @@ VALUES = {
     b"connection": [b"x-hop", b"cache-control", b"close"],
     b"via": [b"1.1 a", b"1.1 b"],
     b"age": [b"2", b"59", b"x"],
-    b"etag": [b'"v1"', b'"v2"', b"v"],
+    b"etag": [b'"v1"', b'W/"v1"', b'"v2"', b"v"],
     b"set-cookie": [b"a=b", b"c=d"],
     b"x-hop": [b"1", b"2"],
     b"cache-status": [b"origin; hit", b"origin"],
