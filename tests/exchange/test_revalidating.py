@@ -41,6 +41,20 @@ async def test_what_the_origin_says_still_holds_is_freshened_and_goes_out_at_onc
     assert len(short.world.asked) == 1
 
 
+async def test_what_is_remembered_of_one_304_is_right_for_one_with_another_tag() -> None:
+    short = await stale(ETAG)
+    weak = (b"etag", b"W/" + ETAG[1])
+    for tag in (ETAG, ETAG, weak, weak):
+        date = (b"date", format_date(short.world.clock.now()))
+        # The first lines are those that are stored, themselves.
+        short.world.upstream.answers(Answer(304, [date, tag, BRIEF]))
+        responder, trace = await short.get()
+        assert (bytes(responder.content), trace) == (b"hello", [*VALIDATED, "not-modified", "freshen", "deliver"])
+        assert responder.head.fields.get(b"etag") == short.world.stored()[0].fields.get(b"etag") == ETAG[1]
+        assert responder.head.fields.get(b"date") == date[1]
+        short.world.clock.advance(10)
+
+
 @pytest.mark.parametrize(
     ("answer", "content", "trace"),
     [
