@@ -124,7 +124,7 @@ class Revalidating:
         if received.status != 304:
             return None
         known = self._shapes.get(_name(shape, stored, why, received))
-        if known is None or upstream.whole() is None:
+        if known is None or not known.is_settled or upstream.whole() is None:
             return None
         if not identifies(stored, received, trust_mismatch=shape.site.profile.trust_mismatched_304):
             return None
@@ -165,12 +165,12 @@ class Revalidating:
         content = None if shown is None else self._context.store.read_nowait(stored)
         if shown is None or content is None:
             return False
-        learnt = ValidatedShape(ex, stored, received, freshened, shown, decision.freshness, why)
-        if learnt.is_settled and is_small(stored.fields) and is_small(received.fields):
+        name = _name(shape, stored, why, received)
+        if name not in self._shapes and is_small(stored.fields) and is_small(received.fields):
             if len(self._shapes) >= _SHAPES:
                 # Begun anew rather than kept in order: what is frequent is back at once.
                 self._shapes.clear()
-            self._shapes[_name(shape, stored, why, received)] = learnt
+            self._shapes[name] = ValidatedShape(ex, stored, received, freshened, shown, decision.freshness, why)
         ex.heard(upstream)
         ex.did("not-modified")
         ex.outcome = "REVALIDATED"

@@ -39,7 +39,7 @@ GoOn = Callable[[Exchange, Callable[[Exchange], Awaitable[None]], Callable[[], N
 
 #: The stored response that is asked about, and why.
 Validates = tuple[StoredResponse, Validate]
-_VALIDATED: tuple[str, ...] = ("not-modified", "freshen", "deliver")
+_VALIDATED = ("not-modified", "freshen", "deliver")
 
 
 class Asked:
@@ -244,7 +244,6 @@ class ShortWay:
         shape = self._shapes.of_response(asked.shape, upstream.head) or self._learn_response(asked, upstream)
         if not shape.is_settled or (shape.as_is_below is not None and len(content) >= shape.as_is_below):
             return False
-        # The response has just arrived.
         now, ttl = upstream.response_time, None
         if shape.refusal is not None:
             if teaches(shape.refusal, upstream.head.status):
@@ -255,13 +254,18 @@ class ShortWay:
             return False
         if asked.flight is not None:
             asked.flight.land()
-        self._answer(asked, shape, upstream, content, ttl, now)
+        shown, said = shape.shown(upstream.head, ttl), shape.cache_status(ttl)
+        done = ("store", "deliver") if shape.refusal is None else (shape.detail, "pass")
+        self._answer(asked, upstream, shown, content, done, said, "MISS", shape.detail)
         return True
 
     def _take_validated(self, asked: Asked, validates: Validates, upstream: UpstreamResponse) -> bool:
         at_once = self._revalidating.at_once(asked.shape, validates, upstream, asked.flight, asked.mark, asked.epoch)
         if at_once is not None:
-            self._answer_validated(asked, validates[1], upstream, *at_once)
+            shown, content, said = at_once
+            self._answer(
+                asked, upstream, shown, content, _VALIDATED, said, "REVALIDATED", validates[1].detail.value
+            )  # fmt: skip
             return True
         ex = asked.exchange(self._context.node)
         if not self._revalidating.answer(
@@ -271,38 +275,6 @@ class ShortWay:
         self._ended(ex.record(self._context.clock.now()))
         asked.over()
         return True
-
-    def _answer_validated(
-        self, asked: Asked, why: Validate, upstream: UpstreamResponse, shown: Response, content: bytes, said: bytes
-    ) -> None:
-        """Answer with what was freshened, which Cache-Status has `said`, and tell what happened."""
-        status, sent, is_complete = shown.status, len(content), True
-        done = _VALIDATED
-        try:
-            asked.responder.answer(shown, content)
-        except DownstreamClosed as gone:
-            status, sent, is_complete = 499, 0, False
-            done = (*done, gone.detail)
-        seconds = max(0.0, self._context.clock.now() - asked.began)
-        record = Record(
-            asked.request,
-            status,
-            asked.trace + done,
-            said,
-            "REVALIDATED",
-            why.detail.value,
-            asked.client,
-            asked.shape.site.name,
-            sent,
-            asked.began,
-            seconds,
-            seconds,
-            upstream.response_time - upstream.request_time,
-            upstream.head.status,
-            is_complete,
-        )
-        self._ended(record)
-        asked.over()
 
     def _learn_response(self, asked: Asked, upstream: UpstreamResponse) -> ResponseShape:
         forwarded = Forwarded(upstream, received_head(upstream.head, upstream.response_time), asked.mark, asked.epoch)
@@ -341,29 +313,30 @@ class ShortWay:
     def _answer(
         self,
         asked: Asked,
-        shape: ResponseShape,
         upstream: UpstreamResponse,
+        shown: Response,
         content: bytes,
-        ttl: int | None,
-        now: float,
+        done: tuple[str, ...],
+        said: bytes,
+        outcome: str,
+        detail: str,
     ) -> None:
-        """Answer with the origin's response, and tell what happened."""
-        status, sent = upstream.head.status, len(content)
-        is_complete = True
-        done: tuple[str, ...] = ("store", "deliver") if shape.refusal is None else (shape.detail, "pass")
+        """Answer with what came of the origin's response, and Cache-Status has `said`, and tell what happened."""
+        status, sent, is_complete = shown.status, len(content), True
         try:
-            asked.responder.answer(shape.shown(upstream.head, ttl), content)
+            asked.responder.answer(shown, content)
         except DownstreamClosed as gone:
             status, sent, is_complete = 499, 0, False
             done = (*done, gone.detail)
-        seconds = max(0.0, now - asked.began)
+        # The response has just arrived.
+        seconds = max(0.0, upstream.response_time - asked.began)
         record = Record(
             asked.request,
             status,
             asked.trace + done,
-            shape.cache_status(ttl),
-            "MISS",
-            shape.detail,
+            said,
+            outcome,
+            detail,
             asked.client,
             asked.shape.site.name,
             sent,

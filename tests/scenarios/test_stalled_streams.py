@@ -39,13 +39,16 @@ class Plenty:
     """An origin that sends so much for each request, once `gate` is open, as fast as it is taken."""
 
     def __init__(self, cache_control: bytes, size: int = 16 * MIB) -> None:
-        self.gate, self.arrived, self.written, self._size = asyncio.Event(), 0, 0, size
+        self.gate, self.all_asked = asyncio.Event(), asyncio.Event()
+        self.written, self._arrived, self._size = 0, 0, size
         self._head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nCache-Control: %b\r\n\r\n" % (size, cache_control)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while await reader.readuntil(b"\r\n\r\n"):
-                self.arrived += 1
+                self._arrived += 1
+                if self._arrived == STREAMS:
+                    self.all_asked.set()
                 await self.gate.wait()
                 writer.write(self._head)
                 for _ in range(self._size // len(PIECE)):
@@ -142,8 +145,7 @@ async def test_what_is_passed_on_stays_with_the_origin(window):
         await peer.greet((0x4, window))
         await peer.send(window_update(0, 1 << 24), *asking(streams))
         async with asyncio.timeout(STUCK):
-            while plenty.arrived < STREAMS:
-                await asyncio.sleep(0.01)
+            await plenty.all_asked.wait()
         waiting = held()
         plenty.gate.set()
         if window < 1 << 24:
@@ -191,8 +193,7 @@ async def test_of_what_another_worker_brings_little_waits_there(control, size, t
             await peer.greet()
             await peer.send(window_update(0, 1 << 24), *asking(streams))
             async with asyncio.timeout(STUCK):
-                while plenty.arrived < STREAMS:
-                    await asyncio.sleep(0.01)
+                await plenty.all_asked.wait()
             waiting = held()
             plenty.gate.set()
             for _ in streams:
