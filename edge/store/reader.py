@@ -160,9 +160,16 @@ class Reader:
     async def more(self, chunk: Chunk, key_hash: bytes, generation: bytes, offset: int, end: int) -> Piece:
         """Return some of `chunk`, which is longer than a window and was checked, from `offset` on."""
         left = min(end, chunk.end) - offset
-        # Slow clients may hold all of the large buffers.
-        into = (left > WINDOW and self._buffers.take(min(left, LARGE))) or bytearray(min(left, WINDOW))
-        raw = self._at_once(chunk.segment, chunk.place.offset + HEADER_SIZE + offset - chunk.start, into)
+        octets = generation, offset, min(left, LARGE)
+        raw = self._buffers.find(octets) if left > WINDOW else None
+        if raw is None:
+            # Slow clients may hold all of the large buffers.
+            large = self._buffers.take(octets[2]) if left > WINDOW else None
+            into = bytearray(min(left, WINDOW)) if large is None else large
+            raw = self._at_once(chunk.segment, chunk.place.offset + HEADER_SIZE + offset - chunk.start, into)
+            if raw is not None and large is not None and chunk.segment.visits(chunk.place.offset) > 1:
+                self._buffers.keep(octets, large)
+                raw = raw.toreadonly()
         if raw is not None:
             if len(raw) > _FIRST:
                 # Clients that take all at once would keep every other connection waiting.

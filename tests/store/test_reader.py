@@ -94,12 +94,26 @@ async def test_a_part_does_not_keep_the_chunk_it_was_checked_with(filled):
         assert len(memoryview(piece).obj) == 64 << 10
 
 
+async def test_what_is_read_again_and_again_is_read_from_the_disk_once(filled):
+    content = content_of(b"key 4", 2 * MIB + 5)
+    async with a_disk(filled) as disk:
+        (stored,) = await disk.lookup(b"key 4")
+        buffers = []
+        for _ in range(4):
+            source = disk.open(stored, 0, len(content))
+            pieces = [await source.read() for _ in range(4)]
+            assert b"".join(pieces) == content
+            buffers.append(memoryview(pieces[2]).obj)
+            del pieces
+        assert buffers[2] is buffers[3]
+
+
 async def test_many_slow_clients_each_get_their_own_octets(filled):
     content = content_of(b"key 4", 2 * MIB + 5)
     async with a_disk(filled) as disk:
         (stored,) = await disk.lookup(b"key 4")
         assert await read_all(disk.open(stored, 0, len(content))) == content
-        starts = range(0, MIB, 30_000)
+        starts = range(0, MIB, 15_000)
         sources = [disk.open(stored, start, len(content)) for start in starts]
         read = [[await source.read(), await source.read()] for source in sources]
         assert {len(pieces[1]) for pieces in read} > {256 << 10}, "some of them hold a large buffer, some do not"
