@@ -258,7 +258,11 @@ def _foreland(site: Site, folder: Path, is_disk: bool) -> Started:
             "--tls-key", str(site.pem), "--admin", "off", "--cache", str(folder / "cache"),
             "--cache-size", "8GiB", "--memory", "1MiB" if is_disk else "512MiB", "--log", "off", "--workers", "1",
         ],
-        {"EDGE_LIMITS__REQUESTS_PER_CONNECTION": "1000000", "EDGE_LIMITS__CONNECTIONS": "16384"},
+        # The load generators begin no connection for one that ends.
+        {
+            "EDGE_LIMITS__REQUESTS_PER_CONNECTION": "1000000", "EDGE_LIMITS__STREAMS_PER_CONNECTION": "1000000",
+            "EDGE_LIMITS__CONNECTIONS": "16384",
+        },
     )  # fmt: skip
 
 

@@ -43,6 +43,9 @@ class TestHandshake:
         assert (await client.answer()).content == b"GET / "
         assert handler.heard[0][0].target.scheme == b"https"
         assert secure.counted == {Handshake.FULL: 1}
+        # The client would rather have it with 256 bits.
+        name, _, bits = peek(client, "cipher")
+        assert ("GCM" in name, bits) == (True, 128)
 
     async def test_http_1_1_is_negotiated(self, talking, a_test):
         secure = await Secure.start(talking, a_test)
