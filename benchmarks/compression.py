@@ -1,7 +1,7 @@
 """What compression saves and costs, beside nginx's gzip; and what it does to the latency of hits.
 
     python -m benchmarks.compression [--files 400]        octets by coding, and CPU for each MB of content
-    python -m benchmarks.compression --latency [--seconds 10] [--rate 20]
+    python -m benchmarks.compression --latency [--seconds 2] [--rounds 9] [--rate 20]
 
 The trees are the sample site and Debian's python3-doc, served by an nginx that codes nothing, or gzip.  Every URL is
 asked for once by one client, so all are misses; the program under test has a core of its own, CPU is its alone, and `-` in
@@ -15,6 +15,7 @@ import http.client
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -84,7 +85,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compression", description=__doc__)
     parser.add_argument("--files", type=int, default=400, help="about so many of each tree")
     parser.add_argument("--latency", action="store_true")
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--rate", type=float, default=20.0, help="misses a second, of 250 KB each")
     parser.add_argument("--misses", nargs=2, metavar=("PORT", "CODING"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -92,7 +94,7 @@ def main() -> None:
     if arguments.misses:
         _miss(int(arguments.misses[0]), arguments.misses[1], arguments.rate)
     elif arguments.latency:
-        _latency(arguments.seconds, arguments.rate)
+        _latency(arguments.seconds, arguments.rate, arguments.rounds)
     else:
         _octets(arguments.files)
 
@@ -185,27 +187,32 @@ def _accepted(coding: str) -> str:
     return "identity" if coding == "-" else coding
 
 
-def _latency(seconds: float, rate: float) -> None:
-    """Print the latency of hits while another client misses at a rate."""
-    print("| misses | a second | hits a second | p50 ms | p99 ms |\n|---|---|---|---|---|")
+def _latency(seconds: float, rate: float, rounds: int) -> None:
+    """Print the latency of hits while another client misses at a rate: medians of rounds, in which all take turns."""
+    codings = (None, "-", "zstd", "br", "gzip")
+    seen: dict[str | None, list[tuple[float, float, float, float]]] = {coding: [] for coding in codings}
     with _serving(TREES["python3-doc"], "edge") as (server, _):
-        for coding in (None, "-", "zstd", "br", "gzip"):
+        for coding in codings * rounds:
             asked = 0
             if coding is None:
                 took = _hits(server.port, seconds)
             else:
                 command = [sys.executable, "-m", "benchmarks.compression", "--misses", str(server.port), coding]
-                missing = subprocess.Popen([*command, "--rate", str(rate)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+                missing = subprocess.Popen(
+                    [*command, "--rate", str(rate)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+                )  # fmt: skip
                 assert missing.stdout is not None
                 missing.stdout.readline()
                 took = _hits(server.port, seconds)
                 missing.send_signal(signal.SIGINT)
                 asked = int(missing.communicate()[0])
             p50, p99 = (took[int(len(took) * part)] * 1e3 for part in (0.5, 0.99))
-            print(
-                f"| {coding or 'none'} | {asked / seconds:.0f} | {len(took) / seconds:.0f} | {p50:.3f} | {p99:.3f} |",
-                flush=True,
-            )
+            seen[coding].append((asked / seconds, len(took) / seconds, p50, p99))
+    print("| misses | a second | hits a second | p50 ms | p99 ms | p99 beside identity |\n|---|---|---|---|---|---|")
+    for coding, rows in seen.items():
+        misses, hits, p50, p99 = map(statistics.median, zip(*rows, strict=True))
+        moved = statistics.median(row[3] / other[3] for row, other in zip(rows, seen["-"], strict=True))
+        print(f"| {coding or 'none'} | {misses:.0f} | {hits:.0f} | {p50:.3f} | {p99:.3f} | {moved:.2f} |")
 
 
 def _hits(port: int, seconds: float) -> list[float]:
