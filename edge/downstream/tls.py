@@ -357,34 +357,16 @@ class Tls(asyncio.Protocol, asyncio.Transport):
             return
         while self._unsent and not self._is_full:
             encrypted: list[bytes] = []
-            try:
-                while self._unsent and len(encrypted) < _BATCHES:
-                    self._encrypt_next(encrypted)
-            except ssl.SSLError:
-                self._break()
-                return
+            while self._unsent and len(encrypted) < _BATCHES:
+                if not self._encrypt(self._batch()):
+                    return
+                encrypted.append(self._outgoing.read())
             self._raw.writelines(encrypted)
         if self._has_ended and not self._unsent:
             self._end()
 
-    def _encrypt_next(self, encrypted: list[bytes]) -> None:
-        """Encrypt what is next of what waits: batches of one piece, or one of several."""
-        if len(self._unsent[0]) < _BATCH:
-            self._ssl.write(self._batch())
-            encrypted.append(self._outgoing.read())
-            return
-        piece = memoryview(self._unsent.popleft())
-        end = min(len(piece) // _BATCH, _BATCHES - len(encrypted)) * _BATCH
-        write, read = self._ssl.write, self._outgoing.read
-        for at in range(0, end, _BATCH):
-            write(piece[at : at + _BATCH])
-            encrypted.append(read())
-        if end < len(piece):
-            self._unsent.appendleft(piece[end:])
-        self._waiting -= end
-
     def _batch(self) -> Data:
-        """Take off what waits what is encrypted together."""
+        """Take what is encrypted next off what waits."""
         batch: list[Data] = []
         room = _BATCH
         while self._unsent and room:

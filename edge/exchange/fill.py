@@ -33,8 +33,7 @@ class Fill:
 
     __slots__ = (
         "_changed", "_error", "_is_kept", "_is_spoilt", "_is_stored", "_is_whole", "_left_at", "_readers", "_task",
-        "_window", "_writer", "_written_to", "end", "is_over", "produced", "start", "store_error",
-        "stored",
+        "_window", "_writer", "_written_to", "end", "is_over", "produced", "start", "store_error", "stored",
     )  # fmt: skip
 
     def __init__(self, writer: Writer, stored: StoredResponse, *, start: int, end: int | None, is_kept: bool) -> None:

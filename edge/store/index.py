@@ -228,18 +228,11 @@ class Index:
 
     def chunk(self, generation: bytes, offset: int) -> Found | None:
         """Return the chunk of `generation` that holds the octet at `offset`, or None."""
-        key = chunk_key(generation, offset)
-        try:
-            # Most are read from their beginning on.
-            with self._environment.begin() as transaction:
-                raw = transaction.get(key, db=self._chunks)
-        except lmdb.Error as error:
-            raise StoreDamaged(f"the index cannot be read: {error}") from error
-        if raw is not None and (found := decode_chunk(key, raw)).end > offset:
-            return found
         with self.reading() as transaction, transaction.cursor(db=self._chunks) as cursor:
+            key = chunk_key(generation, offset)
             there = cursor.set_range(key)
-            there = cursor.prev() if there else cursor.last()
+            if not there or cursor.key() != key:
+                there = cursor.prev() if there else cursor.last()
             # No chunk crosses a multiple of CHUNK_SIZE, so one that begins below the last multiple cannot reach.
             lowest = chunk_key(generation, offset - offset % CHUNK_SIZE)
             while there and cursor.key() >= lowest:
